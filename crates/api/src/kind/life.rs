@@ -1,0 +1,52 @@
+//! What holds for every kind when an object is written: defaults, preparation, validation, conversion.
+
+use super::{Kind, Version};
+use crate::document::Value;
+use crate::rules::RuleContext;
+use crate::status::FieldError;
+
+impl Kind {
+    /// Turns a document of a served version into the stored one.
+    pub fn to_stored(&self, version: &Version, object: &mut Value) {
+        if let Some(convert) = version.convert {
+            convert.to_stored(object);
+        }
+        object.set_at(&["apiVersion"], self.storage_api_version());
+    }
+
+    /// Turns a stored document into a served version.
+    pub fn from_stored(&self, version: &Version, object: &mut Value) {
+        object.set_at(&["apiVersion"], crate::document::meta::join_api_version(&self.group, &version.name));
+        object.set_at(&["kind"], self.kind.clone());
+        if let Some(convert) = version.convert {
+            convert.from_stored(object);
+        }
+    }
+
+    /// Fills in what the user left out. The document is in `version` for custom kinds' schemas and in the stored version for rules;
+    /// call it after [`Kind::to_stored`].
+    pub fn default(&self, object: &mut Value) {
+        self.rules.default(object);
+    }
+
+    /// Readies a document for the store: status reset on the main resource, everything else kept on `status`, generation, and the kind's rules.
+    /// Name, uid, timestamps and resourceVersion are the server's.
+    pub fn prepare(&self, new: &mut Value, old: Option<&Value>, context: &RuleContext<'_>) {
+        self.rules.prepare(new, old, context);
+    }
+
+    /// What is wrong with a document: metadata, structure, the kind's rules; with `old`, also with the change.
+    pub fn validate(&self, new: &Value, old: Option<&Value>, subresource: Option<&str>) -> Vec<FieldError> {
+        self.rules.validate(new, old, subresource)
+    }
+
+    /// What the writer should know.
+    pub fn warn(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        self.rules.warn(new, old)
+    }
+
+    /// Adapts the document of a subresource that is the whole object (`status`, `approval`, …): what it may not write is taken from `old`.
+    pub fn is_status(subresource: Option<&str>) -> bool {
+        subresource == Some("status")
+    }
+}
