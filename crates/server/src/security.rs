@@ -29,6 +29,8 @@ pub struct Security {
     pub clock: Clock,
     /// Counters of requests.
     pub metrics: Metrics,
+    /// What quotas have granted and is not stored yet.
+    pub quota: crate::admission::resource_quota::Ledger,
     /// The way to the nodes.
     pub nodes: Arc<crate::node_proxy::NodeClient>,
 }
@@ -39,7 +41,7 @@ impl Security {
         let tokens = Tokens::new(pki.service_account_keys().clone());
         let nodes = Arc::new(crate::node_proxy::NodeClient::new(pki.node_client_config()?));
         let indexes = Arc::new(Indexes::default());
-        Ok(Self { pki, indexes, tokens, clock, metrics: Metrics::default(), nodes })
+        Ok(Self { pki, indexes, tokens, clock, metrics: Metrics::default(), quota: <_>::default(), nodes })
     }
 
     /// Now.

@@ -4,7 +4,7 @@
 
 mod graph;
 
-pub use graph::{Graph, NeededKind, Source};
+pub use graph::{Graph, NeededKind, Source, pod_needs};
 
 use super::{Attributes, Decision, ResourceTarget, Target, bootstrap};
 

@@ -206,6 +206,13 @@ fn name_of(object: &Value) -> Name {
     (at("namespace"), at("name"))
 }
 
+/// Everything that a pod names: kind, namespace and name.
+pub fn pod_needs(pod: &Value, namespace: &str, pod_name: &str) -> Vec<(NeededKind, String, String)> {
+    let mut needs = Vec::new();
+    collect_needs(pod, namespace, pod_name, &mut needs);
+    needs
+}
+
 fn collect_needs(pod: &Value, namespace: &str, pod_name: &str, needs: &mut Vec<Needed>) {
     let mut add = |kind, name: Option<&str>| {
         if let Some(name) = name.filter(|n| !n.is_empty()) {
