@@ -1,0 +1,100 @@
+//! What is kept of an object beside its bytes, so that lists and watches filter without decoding: labels, and the fields by which its
+//! kind can be selected.
+
+use std::sync::Arc;
+
+use api::{
+    document::{Value, meta},
+    kind::{Kind, KindTable},
+    selector::{FieldSelector, LabelSelector},
+};
+use arc_swap::ArcSwap;
+use store::{Entry, Project};
+
+/// What is kept of one object.
+#[derive(Debug, Default)]
+pub struct Fields {
+    labels: Box<[(Box<str>, Box<str>)]>,
+    /// The selectable fields of the kind, in its order; empty when the kind was not known yet.
+    selectable: Box<[Box<str>]>,
+}
+
+/// Extracts [`Fields`] by the kinds that are known.
+pub struct Projection {
+    kinds: Arc<ArcSwap<KindTable>>,
+}
+
+impl Projection {
+    pub(super) fn new(kinds: Arc<ArcSwap<KindTable>>) -> Self {
+        Self { kinds }
+    }
+}
+
+impl Project for Projection {
+    type Fields = Fields;
+
+    fn project(&self, key: &str, value: &[u8]) -> Fields {
+        let Ok((object, _)) = Value::parse_json(value) else { return Fields::default() };
+        let mut parts = key.split('/').skip(1);
+        let group = parts.next().filter(|group| *group != "core").unwrap_or_default();
+        let kinds = self.kinds.load();
+        let kind = parts.next().and_then(|plural| kinds.resource(group, plural));
+        let labels = meta::labels(&object).map(|labels| {
+            labels.iter().filter_map(|(name, value)| Some((name.into(), value.as_str()?.into()))).collect()
+        });
+        let selectable = kind.map(|kind| {
+            kind.storage_version().selectable_fields.iter().map(|field| field.value(&object).as_ref().into()).collect()
+        });
+        Fields { labels: labels.unwrap_or_default(), selectable: selectable.unwrap_or_default() }
+    }
+}
+
+/// What a list or watch asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// By labels.
+    pub labels: LabelSelector,
+    /// By fields.
+    pub fields: FieldSelector,
+}
+
+impl Filter {
+    /// Whether everything is asked for.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// Whether an object is asked for.
+    pub fn matches(&self, kind: &Kind, entry: &Entry<Fields>) -> bool {
+        if self.is_everything() {
+            return true;
+        }
+        let fields = &entry.fields;
+        let label = |name: &str| fields.labels.iter().find(|(found, _)| &**found == name).map(|(_, value)| &**value);
+        if !self.labels.matches_by(label) {
+            return false;
+        }
+        let (namespace, name) = names(&entry.key);
+        self.fields.matches_by(|field| {
+            Some(match field {
+                "metadata.name" => name.into(),
+                "metadata.namespace" => namespace.into(),
+                _ => {
+                    let at = kind.storage_version().selectable_fields.iter().position(|selectable| selectable.name == field)?;
+                    match fields.selectable.get(at) {
+                        Some(value) => (&**value).into(),
+                        // Loaded before its kind was known: look it up.
+                        None => kind.storage_version().selectable_fields[at].value(&super::decode(entry)).into_owned().into(),
+                    }
+                }
+            })
+        })
+    }
+}
+
+/// Namespace and name out of a key.
+pub fn names(key: &str) -> (&str, &str) {
+    let mut parts = key.rsplitn(3, '/');
+    let name = parts.next().unwrap_or_default();
+    (parts.next().unwrap_or_default(), name)
+}
