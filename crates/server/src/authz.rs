@@ -4,6 +4,7 @@
 pub mod bootstrap;
 pub mod node;
 pub mod rbac;
+pub mod review;
 
 use crate::State;
 use api::identity::Identity;
