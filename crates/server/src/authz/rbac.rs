@@ -210,6 +210,12 @@ impl Rbac {
         true
     }
 
+    /// Takes over what another index knows, in one moment.
+    pub fn replace(&self, other: Self) {
+        let fresh = other.index.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
     /// Forgets an object.
     pub fn remove(&self, kind: RbacKind, namespace: &str, name: &str) {
         let key = (kind, namespace.to_owned(), name.to_owned());

@@ -82,6 +82,12 @@ impl Graph {
         }
     }
 
+    /// Takes over what another graph knows, in one moment.
+    pub fn replace(&self, other: Self) {
+        let fresh = other.edges.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.edges.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
     /// Forgets an object.
     pub fn remove(&self, source: Source, namespace: &str, name: &str) {
         let mut edges = self.edges.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,95 @@
+//! What every cluster starts with: namespaces, priority classes, roles and bindings. Missing ones are written in one transaction
+//! before anyone is served, which is why they do not take the way of a request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use api::document::{Value, meta};
+use bytes::Bytes;
+use store::{Change, CommitError, Expect, Op};
+
+use crate::authz::bootstrap::{self, Default as Wanted};
+use crate::authz::rbac::{Rbac, RbacKind, Rule};
+use crate::state::{State, decode};
+
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+const PRIORITIES: [(&str, i64, &str); 2] = [
+    (
+        "system-cluster-critical",
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+    ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
+];
+
+/// Writes what is missing, and brings roles that came from here up to date.
+pub(super) async fn write(state: &Arc<State>) -> Result<(), CommitError> {
+    let snapshot = state.snapshot();
+    let now = jiff::Timestamp::try_from(state.security.now()).map(meta::format_time).unwrap_or_default();
+    let mut changes = Vec::new();
+    for (key, mut wanted, role) in wanted() {
+        let (expect, value) = match snapshot.get(&key) {
+            None => {
+                meta::set(&mut wanted, "uid", uuid::Uuid::new_v4().to_string());
+                meta::set(&mut wanted, "creationTimestamp", now.as_str());
+                (Expect::Absent, wanted)
+            }
+            Some(entry) if role => match bootstrap::reconciled(&stored(entry), &wanted) {
+                Some(merged) => (Expect::Revision(entry.modified), merged),
+                None => continue,
+            },
+            Some(_) => continue,
+        };
+        let op = Op::Put(Bytes::from(value.to_json()));
+        changes.push(Change { key: key.into(), expect, op, durable: true });
+    }
+    if !changes.is_empty() {
+        state.store.transact(changes).await?;
+    }
+    Ok(())
+}
+
+fn stored(entry: &store::Entry<crate::state::Fields>) -> Value {
+    let mut object = decode(entry);
+    object.remove_at(&["metadata", "resourceVersion"]);
+    object
+}
+
+/// Key, object, and whether it is a role or binding that is reconciled.
+fn wanted() -> impl Iterator<Item = (String, Value, bool)> {
+    let namespaces = NAMESPACES.iter().map(|name| {
+        let object = serde_json::json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": { "name": name, "labels": { "kubernetes.io/metadata.name": name } },
+            "spec": { "finalizers": ["kubernetes"] }, "status": { "phase": "Active" },
+        });
+        (format!("/core/namespaces//{name}"), Value::from(object), false)
+    });
+    let priorities = PRIORITIES.iter().map(|(name, value, description)| {
+        let object = serde_json::json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": { "name": name, "generation": 1 },
+            "value": value, "description": description, "preemptionPolicy": "PreemptLowerPriority",
+        });
+        (format!("/scheduling.k8s.io/priorityclasses//{name}"), Value::from(object), false)
+    });
+    let defaults = bootstrap::defaults();
+    let aggregated = aggregated(&defaults);
+    let roles = defaults.into_iter().map(move |default| {
+        let mut object = default.object;
+        if let Some(rules) = aggregated.get(&default.name).filter(|_| object.get("aggregationRule").is_some()) {
+            object["rules"] = serde_json::json!(rules);
+        }
+        let key = format!("/rbac.authorization.k8s.io/{}/{}/{}", default.resource, default.namespace, default.name);
+        (key, Value::from(object), true)
+    });
+    namespaces.chain(priorities).chain(roles)
+}
+
+/// The rules of the aggregated roles, so that they are whole from the first moment.
+fn aggregated(defaults: &[Wanted]) -> HashMap<String, Vec<Rule>> {
+    let rbac = Rbac::default();
+    for default in defaults.iter().filter(|d| d.resource == "clusterroles") {
+        rbac.put(RbacKind::ClusterRole, default.object.to_string().as_bytes());
+    }
+    rbac.refresh_aggregations().into_iter().collect()
+}
