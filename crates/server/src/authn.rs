@@ -7,8 +7,8 @@ pub mod discovery;
 mod impersonation;
 pub mod service_account;
 
-use crate::security::{Objects, Security};
 use crate::State;
+use crate::security::{Objects, Security};
 use api::identity::{AUTHENTICATED, Identity};
 use api::status::Status;
 use base64::Engine;
@@ -45,11 +45,7 @@ pub fn authenticate(parts: &Parts, state: &State) -> Result<Identity, Status> {
     authenticate_with(parts, &state.security, state)
 }
 
-pub(crate) fn authenticate_with(
-    parts: &Parts,
-    security: &Security,
-    objects: &dyn Objects,
-) -> Result<Identity, Status> {
+pub(crate) fn authenticate_with(parts: &Parts, security: &Security, objects: &dyn Objects) -> Result<Identity, Status> {
     let identity = match parts.extensions.get::<Identity>() {
         Some(identity) => identity.clone(),
         None => recognise(parts, security, objects)?,

@@ -70,11 +70,8 @@ impl Attributes<'_> {
         let mut text = match &self.target {
             Target::Path(path) => format!("User {user:?} cannot {verb} path {path:?}"),
             Target::Resource(r) => {
-                let resource = if r.subresource.is_empty() {
-                    r.resource.to_owned()
-                } else {
-                    format!("{}/{}", r.resource, r.subresource)
-                };
+                let resource =
+                    if r.subresource.is_empty() { r.resource.to_owned() } else { format!("{}/{}", r.resource, r.subresource) };
                 let scope = if r.namespace.is_empty() {
                     "at the cluster scope".to_owned()
                 } else {

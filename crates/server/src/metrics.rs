@@ -8,9 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Upper bounds of the request duration histogram, in seconds: upstream's.
-const DURATION_BUCKETS: [f64; 20] = [
-    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0,
-];
+const DURATION_BUCKETS: [f64; 20] =
+    [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0];
 
 /// What a request was, as far as it is counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +122,21 @@ impl Metrics {
         }
         out
     }
+}
+
+/// The content type of [`page`].
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The page at `/metrics`: the requests, and how many objects of each resource are stored.
+pub(crate) fn page(state: &crate::State) -> String {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for entry in state.snapshot().range("/", None) {
+        let mut parts = entry.key.split('/').skip(1);
+        let (group, plural) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let name = if group == "core" { plural.to_owned() } else { format!("{plural}.{group}") };
+        *counts.entry(name).or_default() += 1;
+    }
+    state.security.metrics.render(&counts.into_iter().collect::<Vec<_>>())
 }
 
 fn count_code(series: &Series, code: u16) {

@@ -55,12 +55,7 @@ impl NodeClient {
     }
 
     /// Sends a request to where it belongs; an answer that switches protocols is connected through to the asker.
-    pub async fn forward(
-        &self,
-        mut parts: Parts,
-        body: RequestBody,
-        location: &Location,
-    ) -> Result<Response<Incoming>, Status> {
+    pub async fn forward(&self, mut parts: Parts, body: RequestBody, location: &Location) -> Result<Response<Incoming>, Status> {
         let asker = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         let request = outgoing(parts, body, location)?;
         let address = location.backend.address();
@@ -108,8 +103,7 @@ fn outgoing(parts: Parts, body: RequestBody, location: &Location) -> Result<Requ
 /// Takes away what is not for the other end: credentials, and what concerns one connection alone unless it switches protocols.
 fn strip(headers: &mut HeaderMap) {
     headers.remove(AUTHORIZATION);
-    let imitating: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
+    let imitating: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
     for name in imitating {
         headers.remove(name);
     }

@@ -14,9 +14,7 @@ mod service_account_keys;
 mod tls;
 
 pub use authority::{Authority, Issued, Leaf, Usage};
-pub use bootstrap_token::{
-    BOOTSTRAPPERS, BootstrapToken, InvalidToken, NODE_BOOTSTRAPPERS, TOKEN_NAMESPACE, TOKEN_TYPE,
-};
+pub use bootstrap_token::{BOOTSTRAPPERS, BootstrapToken, InvalidToken, NODE_BOOTSTRAPPERS, TOKEN_NAMESPACE, TOKEN_TYPE};
 pub use kubeconfig::kubeconfig;
 pub use service_account_keys::{ServiceAccountKeys, VerifyingKey};
 pub use tls::{ServerCertificate, client_config, server_config};

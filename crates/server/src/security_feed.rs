@@ -42,12 +42,7 @@ enum After {
 const FEEDS: &[Feed] = &[
     Feed { prefix: "/rbac.authorization.k8s.io/", load: load_rbac, apply: apply_rbac, after: Some(After::Aggregate) },
     Feed { prefix: "/core/pods/", load: load_graph, apply: |s, e| apply_graph(s, e, Source::Pod), after: None },
-    Feed {
-        prefix: "/core/persistentvolumes/",
-        load: |_, _| (),
-        apply: |s, e| apply_graph(s, e, Source::Volume),
-        after: None,
-    },
+    Feed { prefix: "/core/persistentvolumes/", load: |_, _| (), apply: |s, e| apply_graph(s, e, Source::Volume), after: None },
     Feed {
         prefix: "/storage.k8s.io/volumeattachments/",
         load: |_, _| (),
@@ -116,7 +111,11 @@ async fn follow(state: Arc<State>, feed: &'static Feed, mut from: Revision) {
 fn reload(state: &State, feed: &Feed) -> Revision {
     let snapshot = state.snapshot();
     // The graph is loaded whole, whichever of its kinds missed events.
-    if feed.after.is_none() { load_graph(state, &snapshot) } else { (feed.load)(state, &snapshot) }
+    if feed.after.is_none() {
+        load_graph(state, &snapshot)
+    } else {
+        (feed.load)(state, &snapshot)
+    }
     snapshot.revision()
 }
 
@@ -237,3 +236,6 @@ async fn ask(state: &Arc<State>, method: Method, path: &str, body: Vec<u8>) {
         tracing::debug!(path, status = %response.status(), "an own write was not taken");
     }
 }
+
+#[cfg(test)]
+mod tests;

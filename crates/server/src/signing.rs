@@ -137,9 +137,10 @@ impl Request {
 
 /// Whether a condition of this type is true.
 pub fn condition(object: &Value, kind: &str) -> bool {
-    object.array_at(&["status", "conditions"]).iter().any(|c| {
-        c.str_at(&["type"]) == Some(kind) && c.str_at(&["status"]) != Some("False")
-    })
+    object
+        .array_at(&["status", "conditions"])
+        .iter()
+        .any(|c| c.str_at(&["type"]) == Some(kind) && c.str_at(&["status"]) != Some("False"))
 }
 
 /// What is to be done with a stored request.
@@ -185,13 +186,7 @@ fn unfit(request: &Request, signer: &str) -> Option<&'static str> {
     }
 }
 
-fn approval(
-    object: &Value,
-    request: &Request,
-    signer: &str,
-    indexes: &Indexes,
-    nodes: &[Value],
-) -> Option<&'static str> {
+fn approval(object: &Value, request: &Request, signer: &str, indexes: &Indexes, nodes: &[Value]) -> Option<&'static str> {
     let requester = requester(object);
     let may = |subresource: &str| {
         let target = ResourceTarget { group: GROUP, version: "*", resource: RESOURCE, subresource, ..<_>::default() };

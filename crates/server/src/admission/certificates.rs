@@ -55,8 +55,7 @@ pub(super) fn subject(review: &mut Review<'_>, _: &Ground<'_>) -> Result<(), Sta
     if !is_request(review) || !creates || signer(review.object) != signing::CLIENT {
         return Ok(());
     }
-    let request = signing::Request::read(review.object)
-        .map_err(|e| review.forbidden(format!("failed to parse CSR: {e}")))?;
+    let request = signing::Request::read(review.object).map_err(|e| review.forbidden(format!("failed to parse CSR: {e}")))?;
     if request.organizations.iter().any(|o| o == MASTERS) {
         let why = format!("use of {} signer with {MASTERS} group is not allowed", signing::CLIENT);
         return Err(review.forbidden(why));

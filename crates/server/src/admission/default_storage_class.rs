@@ -4,8 +4,7 @@ use super::{Ground, Operation, Review};
 use api::document::{Value, meta};
 use api::status::Status;
 
-const MARKS: [&str; 2] =
-    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+const MARKS: [&str; 2] = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 
 pub(super) fn mutate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(), Status> {
     if review.operation != Operation::Create || !review.is_core("persistentvolumeclaims") {

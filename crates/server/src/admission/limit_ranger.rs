@@ -13,8 +13,7 @@ type Amounts = BTreeMap<String, Quantity>;
 fn ranges(review: &Review<'_>, ground: &Ground<'_>) -> Vec<Value> {
     let resize = review.resource == "pods" && review.subresource == "resize" && review.operation == Operation::Update;
     let pod = review.creates_pod() || resize;
-    let claim = review.is_core("persistentvolumeclaims")
-        && matches!(review.operation, Operation::Create | Operation::Update);
+    let claim = review.is_core("persistentvolumeclaims") && matches!(review.operation, Operation::Create | Operation::Update);
     if !review.group.is_empty() || !(pod || claim) || review.old.is_some_and(meta::is_deleted) {
         return Vec::new();
     }
@@ -72,14 +71,7 @@ pub(super) fn mutate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(),
     Ok(())
 }
 
-fn fill(
-    container: &mut Value,
-    field: &str,
-    noun: &str,
-    defaults: &[(String, Value)],
-    word: &str,
-    notes: &mut Vec<String>,
-) {
+fn fill(container: &mut Value, field: &str, noun: &str, defaults: &[(String, Value)], word: &str, notes: &mut Vec<String>) {
     let mut set = Vec::new();
     for (resource, amount) in defaults {
         let path = ["resources", field, resource.as_str()];

@@ -33,9 +33,9 @@ pub(super) fn validate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(
         ("", "pods", "") => pod(review, ground, node),
         ("", "pods", "status") => pod_status(review, node),
         ("", "pods", "eviction") => eviction(review, ground, node),
-        ("", "pods", other) => Err(review.forbidden(format!(
-            "unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed"
-        ))),
+        ("", "pods", other) => {
+            Err(review.forbidden(format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed")))
+        }
         ("", "nodes", _) => own_node(review, node),
         ("", "persistentvolumeclaims", "status") => claim_status(review, node),
         ("", "persistentvolumeclaims", _) => Err(review.forbidden("may only update PVC status")),
@@ -152,9 +152,8 @@ fn claim_status(review: &Review<'_>, node: &str) -> Result<(), Status> {
     if bare(old) == bare(review.object) {
         return Ok(());
     }
-    Err(review.forbidden(format!(
-        "node {node:?} is not allowed to update fields other than status.quantity and status.conditions"
-    )))
+    Err(review
+        .forbidden(format!("node {node:?} is not allowed to update fields other than status.quantity and status.conditions")))
 }
 
 fn own_node(review: &Review<'_>, node: &str) -> Result<(), Status> {
@@ -275,8 +274,7 @@ fn certificate(review: &Review<'_>, _: &str) -> Result<(), Status> {
     if review.operation != Operation::Create || ![signing::NODE_CLIENT, signing::NODE_SERVING].contains(&signer) {
         return Ok(());
     }
-    let request =
-        signing::Request::read(review.object).map_err(|e| review.forbidden(format!("unable to parse csr: {e}")))?;
+    let request = signing::Request::read(review.object).map_err(|e| review.forbidden(format!("unable to parse csr: {e}")))?;
     if request.name == review.identity.name {
         return Ok(());
     }

@@ -80,8 +80,8 @@ pub(super) fn validate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(
     let other = classes.iter().find(|c| c.bool_at(&["globalDefault"]) == Some(true) && meta::name(c) != own);
     match other.map(meta::name) {
         None => Ok(()),
-        Some(other) => Err(review.forbidden(format!(
-            "PriorityClass {other} is already marked as default. Only one default can exist"
-        ))),
+        Some(other) => {
+            Err(review.forbidden(format!("PriorityClass {other} is already marked as default. Only one default can exist")))
+        }
     }
 }

@@ -36,7 +36,8 @@ fn role(review: &Review<'_>, ground: &Ground<'_>) -> Result<(), Status> {
         return Ok(());
     }
     if review.object.get(&["aggregationRule"]).is_some_and(|a| !a.is_null()) {
-        let everything = Rule { verbs: vec!["*".into()], api_groups: vec!["*".into()], resources: vec!["*".into()], ..Rule::default() };
+        let everything =
+            Rule { verbs: vec!["*".into()], api_groups: vec!["*".into()], resources: vec!["*".into()], ..Rule::default() };
         if missing_rules(&ground.security.indexes.rbac.rules_for(review.identity, ""), &[everything]).is_some() {
             return Err(review.forbidden("must have cluster-admin privileges to use the aggregationRule"));
         }
@@ -47,8 +48,7 @@ fn role(review: &Review<'_>, ground: &Ground<'_>) -> Result<(), Status> {
 
 fn binding(review: &Review<'_>, ground: &Ground<'_>) -> Result<(), Status> {
     let unchanged = review.old.is_some_and(|old| {
-        old.get(&["subjects"]) == review.object.get(&["subjects"])
-            && old.get(&["roleRef"]) == review.object.get(&["roleRef"])
+        old.get(&["subjects"]) == review.object.get(&["subjects"]) && old.get(&["roleRef"]) == review.object.get(&["roleRef"])
     });
     let Some(role) = review.object.get(&["roleRef"]).and_then(|r| r.decode::<RoleRef>().ok()) else { return Ok(()) };
     let plural = if role.kind == "Role" { "roles" } else { "clusterroles" };

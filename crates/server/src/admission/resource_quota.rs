@@ -112,9 +112,7 @@ fn check(
     if exceeded.is_empty() {
         return Ok(());
     }
-    let list = |of: &dyn Fn(&String) -> Quantity| {
-        exceeded.iter().map(|k| format!("{k}={}", of(k))).collect::<Vec<_>>().join(",")
-    };
+    let list = |of: &dyn Fn(&String) -> Quantity| exceeded.iter().map(|k| format!("{k}={}", of(k))).collect::<Vec<_>>().join(",");
     Err(review.forbidden(format!(
         "exceeded quota: {name}, requested: {}, used: {}, limited: {}",
         list(&|k| wanted[k]),

@@ -21,9 +21,7 @@ pub(super) fn mutate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(),
     let Some(class) = class_of(review, ground)? else { return Ok(()) };
     if let Some(fixed) = class.get(&["overhead", "podFixed"]) {
         if review.object.get(&["spec", "overhead"]).is_some_and(|o| o != fixed) {
-            return Err(review.forbidden(
-                "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead",
-            ));
+            return Err(review.forbidden("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"));
         }
         review.object.set_at(&["spec", "overhead"], fixed.clone());
     }
@@ -52,7 +50,9 @@ pub(super) fn validate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(
     }
     let wanted = class.as_ref().and_then(|c| c.get(&["overhead", "podFixed"]));
     match (review.object.get(&["spec", "overhead"]).filter(|o| !o.is_empty()), wanted) {
-        (Some(_), None) => Err(review.forbidden("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")),
+        (Some(_), None) => {
+            Err(review.forbidden("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"))
+        }
         (Some(own), Some(wanted)) if own != wanted => {
             Err(review.forbidden("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"))
         }

@@ -149,9 +149,7 @@ pub(super) fn secret_names(pod: &Value) -> Vec<String> {
 
 fn unmountable(account: &Value, pod: &Value) -> Option<String> {
     let own = meta::name(account);
-    let names = |field: &str| -> Vec<&str> {
-        account.array_at(&[field]).iter().filter_map(|s| s.str_at(&["name"])).collect()
-    };
+    let names = |field: &str| -> Vec<&str> { account.array_at(&[field]).iter().filter_map(|s| s.str_at(&["name"])).collect() };
     let (mountable, pullable) = (names("secrets"), names("imagePullSecrets"));
     for (at, secret) in pod.array_at(&["spec", "imagePullSecrets"]).iter().enumerate() {
         let name = secret.str_at(&["name"]).unwrap_or_default();
@@ -161,8 +159,7 @@ fn unmountable(account: &Value, pod: &Value) -> Option<String> {
             ));
         }
     }
-    let pulls: Vec<&str> =
-        pod.array_at(&["spec", "imagePullSecrets"]).iter().filter_map(|s| s.str_at(&["name"])).collect();
+    let pulls: Vec<&str> = pod.array_at(&["spec", "imagePullSecrets"]).iter().filter_map(|s| s.str_at(&["name"])).collect();
     let outside = secret_names(pod).into_iter().find(|n| !mountable.contains(&n.as_str()) && !pulls.contains(&n.as_str()))?;
     Some(format!(
         "volume with secret.secretName=\"{outside}\" is not allowed because service account {own} does not reference that secret"

@@ -151,7 +151,9 @@ fn quotas_count_stored_objects_and_those_on_their_way() {
     let quota = r#"{"metadata":{"namespace":"ns","name":"q"},"spec":{"hard":{"pods":"2","requests.cpu":"1"}}}"#;
     cluster.objects.put("", "resourcequotas", json(quota));
     let pod = |name: &str, cpu: &str| {
-        format!(r#"{{"metadata":{{"name":"{name}","namespace":"ns"}},"spec":{{"containers":[{{"name":"c","resources":{{"requests":{{"cpu":"{cpu}"}}}}}}]}}}}"#)
+        format!(
+            r#"{{"metadata":{{"name":"{name}","namespace":"ns"}},"spec":{{"containers":[{{"name":"c","resources":{{"requests":{{"cpu":"{cpu}"}}}}}}]}}}}"#
+        )
     };
     assert_eq!(
         refusal(Write::default().run(&cluster, POD)),
@@ -244,7 +246,9 @@ fn priorities_come_from_their_class_alone() {
 fn claims_get_the_newest_default_class_and_a_finalizer() {
     let mut cluster = cluster();
     for (name, made) in [("old", "2020-01-01T00:00:00Z"), ("new", "2021-01-01T00:00:00Z")] {
-        let class = format!(r#"{{"metadata":{{"name":"{name}","creationTimestamp":"{made}","annotations":{{"storageclass.kubernetes.io/is-default-class":"true"}}}}}}"#);
+        let class = format!(
+            r#"{{"metadata":{{"name":"{name}","creationTimestamp":"{made}","annotations":{{"storageclass.kubernetes.io/is-default-class":"true"}}}}}}"#
+        );
         cluster.objects.put("storage.k8s.io", "storageclasses", json(&class));
     }
     let write = Write { resource: "persistentvolumeclaims", ..Write::default() };
@@ -260,7 +264,9 @@ fn claims_grow_only_where_their_class_allows_it() {
     let mut cluster = cluster();
     let class = |grows| format!(r#"{{"metadata":{{"name":"s"}},"allowVolumeExpansion":{grows}}}"#);
     let claim = |size: &str| {
-        format!(r#"{{"metadata":{{"name":"c"}},"spec":{{"storageClassName":"s","resources":{{"requests":{{"storage":"{size}"}}}}}},"status":{{"phase":"Bound"}}}}"#)
+        format!(
+            r#"{{"metadata":{{"name":"c"}},"spec":{{"storageClassName":"s","resources":{{"requests":{{"storage":"{size}"}}}}}},"status":{{"phase":"Bound"}}}}"#
+        )
     };
     let write = || Write {
         resource: "persistentvolumeclaims",
@@ -288,18 +294,33 @@ fn a_node_writes_only_what_is_its_own() {
     cluster.objects.put("", "pods", json(bound));
     let node = || Write { identity: Identity::node("n1"), ..Write::default() };
     let table: [(Write<'_>, &str, &str); 8] = [
-        (Write { resource: "nodes", namespace: "", name: "n2", ..node() }, r#"{"metadata":{"name":"n2"}}"#, "is not allowed to modify node"),
+        (
+            Write { resource: "nodes", namespace: "", name: "n2", ..node() },
+            r#"{"metadata":{"name":"n2"}}"#,
+            "is not allowed to modify node",
+        ),
         (
             Write { resource: "nodes", namespace: "", name: "n1", ..node() },
             r#"{"metadata":{"name":"n1","labels":{"node-role.kubernetes.io/control-plane":""}}}"#,
             "is not allowed to set the following labels: node-role.kubernetes.io/control-plane",
         ),
         (
-            Write { resource: "nodes", namespace: "", name: "n1", operation: Operation::Update, old: Some(json(r#"{"metadata":{"name":"n1"},"spec":{"taints":[{"key":"a"}]}}"#)), ..node() },
+            Write {
+                resource: "nodes",
+                namespace: "",
+                name: "n1",
+                operation: Operation::Update,
+                old: Some(json(r#"{"metadata":{"name":"n1"},"spec":{"taints":[{"key":"a"}]}}"#)),
+                ..node()
+            },
             r#"{"metadata":{"name":"n1"},"spec":{}}"#,
             "is not allowed to modify taints",
         ),
-        (Write { name: "p", operation: Operation::Delete, ..node() }, "", "can only delete pods with spec.nodeName set to itself"),
+        (
+            Write { name: "p", operation: Operation::Delete, ..node() },
+            "",
+            "can only delete pods with spec.nodeName set to itself",
+        ),
         (
             Write { name: "p", subresource: "status", operation: Operation::Update, old: Some(json(bound)), ..node() },
             bound,
@@ -315,7 +336,11 @@ fn a_node_writes_only_what_is_its_own() {
             r#"{"spec":{}}"#,
             "node requested token not bound to a pod",
         ),
-        (Write { resource: "coordination.k8s.io/leases", namespace: "ns", name: "n1", ..node() }, r#"{"metadata":{"name":"n1"}}"#, "kube-node-lease"),
+        (
+            Write { resource: "coordination.k8s.io/leases", namespace: "ns", name: "n1", ..node() },
+            r#"{"metadata":{"name":"n1"}}"#,
+            "kube-node-lease",
+        ),
     ];
     for (write, object, expected) in table {
         let message = refusal(write.run(&cluster, object));
@@ -337,7 +362,8 @@ fn nobody_grants_rights_that_they_lack() {
     );
     let admin = Write { identity: Identity::new("root", ["system:masters"]), ..write };
     assert!(admin.run(&cluster, role).is_ok());
-    let binding = Write { resource: "rbac.authorization.k8s.io/clusterrolebindings", namespace: "", name: "b", ..Write::default() };
+    let binding =
+        Write { resource: "rbac.authorization.k8s.io/clusterrolebindings", namespace: "", name: "b", ..Write::default() };
     let object = r#"{"metadata":{"name":"b"},"roleRef":{"kind":"ClusterRole","name":"cluster-admin"},"subjects":[]}"#;
     assert!(refusal(binding.run(&cluster, object)).contains("not currently held"));
 }
@@ -355,7 +381,10 @@ fn certificate_requests_are_approved_by_those_who_may() {
         old: Some(json(csr)),
         ..Write::default()
     };
-    assert!(refusal(write.run(&cluster, csr)).contains("user not permitted to approve requests with signerName \"kubernetes.io/kube-apiserver-client\""));
+    assert!(
+        refusal(write.run(&cluster, csr))
+            .contains("user not permitted to approve requests with signerName \"kubernetes.io/kube-apiserver-client\"")
+    );
     let admin = Write { identity: Identity::new("root", ["system:masters"]), ..write };
     assert!(admin.run(&cluster, csr).is_ok());
 }

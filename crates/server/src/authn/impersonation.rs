@@ -21,8 +21,7 @@ pub(super) fn apply(parts: &Parts, caller: Identity, security: &Security) -> Res
 
 fn requested(parts: &Parts) -> Result<Option<Identity>, Status> {
     let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-    let groups: Vec<String> =
-        parts.headers.get_all(GROUP).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect();
+    let groups: Vec<String> = parts.headers.get_all(GROUP).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect();
     let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in &parts.headers {
         if let Some(key) = name.as_str().strip_prefix(EXTRA) {

@@ -112,8 +112,7 @@ impl Tokens {
         {
             return Err(TokenError::Time);
         }
-        let fitting: Vec<String> =
-            claims.audiences.iter().filter(|a| audiences.contains(&a.as_str())).cloned().collect();
+        let fitting: Vec<String> = claims.audiences.iter().filter(|a| audiences.contains(&a.as_str())).cloned().collect();
         if fitting.is_empty() {
             return Err(TokenError::Audience);
         }

@@ -209,7 +209,8 @@ fn speaking_for_another_needs_the_right_to_it() {
     let extra = [("impersonate-user", "bob"), ("impersonate-extra-a%2fb", "c")];
     assert_eq!(as_user(admin.clone(), &extra).unwrap().extra["a/b"], ["c"]);
     let refused = as_user(Identity::new("eve", ["x"]), &[("impersonate-user", "bob")]).unwrap_err();
-    let words = "users \"bob\" is forbidden: User \"eve\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope";
+    let words =
+        "users \"bob\" is forbidden: User \"eve\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope";
     assert_eq!((refused.code, refused.message.as_str()), (403, words));
     assert_eq!(as_user(admin, &[("impersonate-group", "team")]).unwrap_err().code, 400);
 }

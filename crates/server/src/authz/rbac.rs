@@ -1,8 +1,8 @@
 //! Role-based access control over an index of roles and bindings. The index is fed object by object, in the order of the
 //! store's log; a question looks only at the bindings of its own user and groups.
 
-mod rule;
 mod escalation;
+mod rule;
 
 pub use escalation::{Missing, missing_rules};
 pub use rule::Rule;
@@ -136,8 +136,7 @@ impl Subject {
             "Group" => Some(SubjectKey::Group(self.name.clone())),
             "ServiceAccount" => {
                 let namespace = if self.namespace.is_empty() { binding_namespace } else { &self.namespace };
-                (!namespace.is_empty())
-                    .then(|| SubjectKey::User(format!("system:serviceaccount:{namespace}:{}", self.name)))
+                (!namespace.is_empty()).then(|| SubjectKey::User(format!("system:serviceaccount:{namespace}:{}", self.name)))
             }
             _ => None,
         }
@@ -349,9 +348,7 @@ impl Index {
         let selectors = role.aggregation.iter().flat_map(|a| a.selectors.iter().flatten());
         let mut rules: Vec<Rule> = Vec::new();
         for selector in selectors {
-            let fits = |key: &ObjectKey, r: &Role| {
-                key.0 == RbacKind::ClusterRole && key.2 != name && selector.matches(&r.labels)
-            };
+            let fits = |key: &ObjectKey, r: &Role| key.0 == RbacKind::ClusterRole && key.2 != name && selector.matches(&r.labels);
             let mut parts: Vec<_> = self.roles.iter().filter(|(key, r)| fits(key, r)).collect();
             parts.sort_by(|a, b| a.0.2.cmp(&b.0.2));
             for (key, part) in parts {

@@ -51,6 +51,19 @@ pub fn answer(group: &str, resource: &str, question: &Question<'_>) -> Option<Re
     Some((review.answer)(question))
 }
 
+/// Answers the `POST` of a review; none when the resource is not one. The object has been decoded and defaulted.
+pub(crate) fn reviewed(call: &crate::request::Call, object: &Value) -> Option<Result<Value, Status>> {
+    let state = &call.state;
+    let question = Question {
+        identity: &call.identity,
+        namespace: &call.path.namespace,
+        object,
+        security: &state.security,
+        objects: &**state,
+    };
+    answer(&call.path.group, &call.path.resource, &question)
+}
+
 fn subject_access(question: &Question<'_>) -> Result<Value, Status> {
     let spec = spec(question);
     let identity = subject(spec);
@@ -221,7 +234,8 @@ mod tests {
         let (security, objects) = (&cluster.security, &cluster.objects);
         let object = json(object);
         let question = Question { identity, namespace: "ns", object: &object, security, objects };
-        let group = if resource.starts_with("token") || resource == "selfsubjectreviews" { AUTHENTICATION } else { AUTHORIZATION };
+        let group =
+            if resource.starts_with("token") || resource == "selfsubjectreviews" { AUTHENTICATION } else { AUTHORIZATION };
         answer(group, resource, &question).unwrap()
     }
 
@@ -230,10 +244,22 @@ mod tests {
         let cluster = Cluster::with_defaults();
         let ann = Identity::new("ann", ["system:authenticated"]);
         let table = [
-            ("selfsubjectaccessreviews", r#"{"spec":{"resourceAttributes":{"verb":"get","resource":"pods","namespace":"ns"}}}"#, false),
+            (
+                "selfsubjectaccessreviews",
+                r#"{"spec":{"resourceAttributes":{"verb":"get","resource":"pods","namespace":"ns"}}}"#,
+                false,
+            ),
             ("selfsubjectaccessreviews", r#"{"spec":{"nonResourceAttributes":{"verb":"get","path":"/version"}}}"#, true),
-            ("subjectaccessreviews", r#"{"spec":{"user":"x","groups":["system:masters"],"resourceAttributes":{"verb":"get","resource":"pods"}}}"#, true),
-            ("localsubjectaccessreviews", r#"{"spec":{"user":"x","resourceAttributes":{"verb":"get","resource":"pods","namespace":"ns"}}}"#, false),
+            (
+                "subjectaccessreviews",
+                r#"{"spec":{"user":"x","groups":["system:masters"],"resourceAttributes":{"verb":"get","resource":"pods"}}}"#,
+                true,
+            ),
+            (
+                "localsubjectaccessreviews",
+                r#"{"spec":{"user":"x","resourceAttributes":{"verb":"get","resource":"pods","namespace":"ns"}}}"#,
+                false,
+            ),
         ];
         for (resource, object, allowed) in table {
             let answer = ask(&cluster, &ann, resource, object).unwrap();

@@ -75,7 +75,12 @@ fn default_roles_allow_what_upstream_allows_and_nothing_more() {
         ("system:kube-scheduler", &[], "create core/pods/binding ns/p", true),
         ("system:serviceaccount:kube-system:deployment-controller", &[], "update apps/deployments/status ns/d", true),
         ("system:serviceaccount:kube-system:deployment-controller", &[], "delete core/nodes /n", false),
-        ("b", &["system:bootstrappers:kubeadm:default-node-token"], "create certificates.k8s.io/certificatesigningrequests", true),
+        (
+            "b",
+            &["system:bootstrappers:kubeadm:default-node-token"],
+            "create certificates.k8s.io/certificatesigningrequests",
+            true,
+        ),
         ("b", &["system:bootstrappers:kubeadm:default-node-token"], "get core/nodes /n", false),
     ];
     for (name, groups, text, allowed) in table {
@@ -124,7 +129,9 @@ fn a_refusal_reads_as_upstream_writes_it() {
     );
     assert_eq!(
         refusal("get apps/deployments/scale ns/d"),
-        format!("deployments.apps \"d\" {start} get resource \"deployments/scale\" in API group \"apps\" in the namespace \"ns\"")
+        format!(
+            "deployments.apps \"d\" {start} get resource \"deployments/scale\" in API group \"apps\" in the namespace \"ns\""
+        )
     );
     assert_eq!(
         refusal("list core/nodes"),
@@ -136,7 +143,8 @@ fn a_refusal_reads_as_upstream_writes_it() {
 #[test]
 fn a_binding_to_a_missing_role_is_named_in_the_refusal() {
     let cluster = Cluster::new();
-    let binding = br#"{"metadata":{"name":"b"},"roleRef":{"kind":"ClusterRole","name":"gone"},"subjects":[{"kind":"User","name":"eve"}]}"#;
+    let binding =
+        br#"{"metadata":{"name":"b"},"roleRef":{"kind":"ClusterRole","name":"gone"},"subjects":[{"kind":"User","name":"eve"}]}"#;
     cluster.security.indexes.rbac.put(RbacKind::ClusterRoleBinding, binding);
     let identity = user("eve", &[]);
     let decision = cluster.security.indexes.authorize(&question(&identity, "list core/pods ns/"));
@@ -188,9 +196,8 @@ fn a_start_adds_what_is_missing_and_keeps_what_people_added() {
     assert_eq!(merged.array_at(&["rules"]).len(), 3);
     assert_eq!(merged.str_at(&["metadata", "labels", "a"]), Some("b"));
     assert_eq!(bootstrap::reconciled(&merged, &wanted), None);
-    let kept = json(
-        r#"{"metadata":{"name":"r","annotations":{"rbac.authorization.kubernetes.io/autoupdate":"false"}},"rules":[]}"#,
-    );
+    let kept =
+        json(r#"{"metadata":{"name":"r","annotations":{"rbac.authorization.kubernetes.io/autoupdate":"false"}},"rules":[]}"#);
     assert_eq!(bootstrap::reconciled(&kept, &wanted), None);
 }
 

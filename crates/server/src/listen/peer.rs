@@ -45,9 +45,8 @@ impl Trust {
         let mut roots = RootCertStore::empty();
         roots.add(authority.der().clone()).map_err(|e| failed(e.to_string()))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|e| failed(e.to_string()))?;
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|e| failed(e.to_string()))?;
         Ok(Self { verifier })
     }
 

@@ -112,9 +112,8 @@ fn node_backend(objects: &dyn Objects, node: &str) -> Result<Backend, Status> {
         of_type.find_map(|a| a.str_at(&["address"])).map(str::to_owned)
     };
     let host = ["InternalIP", "ExternalIP", "Hostname", "InternalDNS"].iter().find_map(|kind| of_type(kind));
-    let host = host.ok_or_else(|| {
-        Status::internal(format!("no preferred addresses found; known addresses: {}", addresses.len()))
-    })?;
+    let host =
+        host.ok_or_else(|| Status::internal(format!("no preferred addresses found; known addresses: {}", addresses.len())))?;
     let port = found.i64_at(&["status", "daemonEndpoints", "kubeletEndpoint", "Port"]).unwrap_or(NODE_PORT);
     Ok(Backend::Node { name: node.to_owned(), host, port: u16::try_from(port).unwrap_or(10_250) })
 }
@@ -217,8 +216,7 @@ fn stream(target: &ConnectTarget<'_>, objects: &dyn Objects, what: &str) -> Resu
     let (namespace, name) = (target.namespace, target.name);
     let mut pairs: Vec<(&str, String)> = Vec::new();
     let path = if what == "portForward" {
-        let ports: Vec<&str> =
-            asked.iter().filter(|(k, _)| k == "ports" || k == "port").map(|(_, v)| v.as_str()).collect();
+        let ports: Vec<&str> = asked.iter().filter(|(k, _)| k == "ports" || k == "port").map(|(_, v)| v.as_str()).collect();
         if !ports.is_empty() {
             pairs.push(("port", ports.join(",")));
         }
@@ -268,8 +266,7 @@ fn reachable(address: &str) -> Result<IpAddr, Status> {
 
 fn pod_proxy(target: &ConnectTarget<'_>, objects: &dyn Objects) -> Result<Location, Status> {
     let split = split_name(target.name);
-    let (scheme, name, port) =
-        split.ok_or_else(|| Status::bad_request(format!("invalid pod request {:?}", target.name)))?;
+    let (scheme, name, port) = split.ok_or_else(|| Status::bad_request(format!("invalid pod request {:?}", target.name)))?;
     let pod = pod(target, objects, name)?;
     let tls = scheme == "https";
     let port = match port {
@@ -288,8 +285,7 @@ fn pod_proxy(target: &ConnectTarget<'_>, objects: &dyn Objects) -> Result<Locati
 
 fn service_proxy(target: &ConnectTarget<'_>, objects: &dyn Objects) -> Result<Location, Status> {
     let split = split_name(target.name);
-    let (scheme, name, port) =
-        split.ok_or_else(|| Status::bad_request(format!("invalid service request {:?}", target.name)))?;
+    let (scheme, name, port) = split.ok_or_else(|| Status::bad_request(format!("invalid service request {:?}", target.name)))?;
     let service = objects.object("", "services", target.namespace, name);
     let service = service.ok_or_else(|| Status::not_found("", "services", name))?;
     let unavailable = |text: String| Status::new(Reason::ServiceUnavailable, text);
@@ -319,8 +315,7 @@ fn service_proxy(target: &ConnectTarget<'_>, objects: &dyn Objects) -> Result<Lo
 
 fn node_proxy(target: &ConnectTarget<'_>, objects: &dyn Objects) -> Result<Location, Status> {
     let split = split_name(target.name);
-    let (scheme, name, port) =
-        split.ok_or_else(|| Status::bad_request(format!("invalid node request {:?}", target.name)))?;
+    let (scheme, name, port) = split.ok_or_else(|| Status::bad_request(format!("invalid node request {:?}", target.name)))?;
     let node = node_backend(objects, name)?;
     let Backend::Node { host, port: own, .. } = &node else { return Err(Status::bad_request("invalid node request")) };
     let backend = match port.parse::<u16>() {

@@ -22,7 +22,8 @@ fn objects() -> Stored {
             "containers":[{"name":"a","ports":[{"containerPort":8080}]},{"name":"b"}]},"status":{"podIP":"10.42.0.5"}}"#,
         ),
     );
-    let pending = r#"{"metadata":{"namespace":"ns","name":"one"},"spec":{"containers":[{"name":"c"}]},"status":{"podIP":"127.0.0.1"}}"#;
+    let pending =
+        r#"{"metadata":{"namespace":"ns","name":"one"},"spec":{"containers":[{"name":"c"}]},"status":{"podIP":"127.0.0.1"}}"#;
     objects.put("", "pods", json(pending));
     objects.put(
         "",

@@ -112,8 +112,7 @@ impl Authority {
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, format!("{name}-ca"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages =
-            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let not_after = now + AUTHORITY_LIFETIME;
         set_lifetime(&mut params, now, not_after);
         params.serial_number = Some(serial()?);
@@ -193,13 +192,7 @@ impl Authority {
 
     /// Signs a certificate request. Subject, names and key are the request's; usages and lifetime are the signer's.
     /// The caller has already checked that this subject may be signed.
-    pub fn sign_request(
-        &self,
-        request_pem: &str,
-        usage: Usage,
-        lifetime: Duration,
-        now: SystemTime,
-    ) -> Result<String, PkiError> {
+    pub fn sign_request(&self, request_pem: &str, usage: Usage, lifetime: Duration, now: SystemTime) -> Result<String, PkiError> {
         let refused = |e: rcgen::Error| PkiError::RefusedRequest { reason: e.to_string() };
         let mut request = rcgen::CertificateSigningRequestParams::from_pem(request_pem).map_err(refused)?;
         let not_after = self.bounded(now, lifetime);

@@ -115,11 +115,7 @@ fn parse(text: &str, path: &Path) -> Result<KeyList, PkiError> {
             point: pair.public_key_raw().to_vec(),
         })
         .collect();
-    Ok(KeyList {
-        signing_id: verifying[0].id.clone(),
-        signing: EncodingKey::from_ec_der(&pairs[0].serialize_der()),
-        verifying,
-    })
+    Ok(KeyList { signing_id: verifying[0].id.clone(), signing: EncodingKey::from_ec_der(&pairs[0].serialize_der()), verifying })
 }
 
 /// As upstream: the hash of the public key.

@@ -49,7 +49,8 @@ fn a_joining_node_gets_its_certificate_without_a_person() {
 #[test]
 fn requests_are_approved_only_for_those_who_may_and_in_their_own_name() {
     let cluster = Cluster::with_defaults();
-    let node = Value::from(serde_json::json!({ "metadata": {"name": "n2"}, "status": {"addresses": [{"address": "10.41.0.2"}]} }));
+    let node =
+        Value::from(serde_json::json!({ "metadata": {"name": "n2"}, "status": {"addresses": [{"address": "10.41.0.2"}]} }));
     let decide = |csr: &Value| super::decide(csr, &cluster.security.indexes, std::slice::from_ref(&node));
     let approved = |csr: &Value| matches!(decide(csr), Action::Approve(_));
     let n1 = "system:node:n1";

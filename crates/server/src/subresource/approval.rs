@@ -15,7 +15,8 @@ pub fn apply(stored: &Value, update: &Value, now: jiff::Timestamp) -> Result<Val
     }
     let verdicts = |kind: &str| conditions.iter().any(|c| c.str_at(&["type"]) == Some(kind));
     if KINDS.iter().all(|kind| verdicts(kind)) {
-        let error = FieldError::invalid("status.conditions", Value::Null, "Approved and Denied conditions are mutually exclusive");
+        let error =
+            FieldError::invalid("status.conditions", Value::Null, "Approved and Denied conditions are mutually exclusive");
         return Err(invalid(stored, error));
     }
     for old in stored.array_at(&["status", "conditions"]).iter().filter(|c| is_verdict(c)) {
@@ -58,8 +59,12 @@ mod tests {
 
     #[test]
     fn an_approval_changes_the_verdict_alone() {
-        let stored = json(r#"{"metadata":{"name":"c"},"spec":{"signerName":"s"},"status":{"conditions":[{"type":"Failed","status":"True"}]}}"#);
-        let update = json(r#"{"spec":{"signerName":"other"},"status":{"certificate":"x","conditions":[{"type":"Approved","reason":"r"}]}}"#);
+        let stored = json(
+            r#"{"metadata":{"name":"c"},"spec":{"signerName":"s"},"status":{"conditions":[{"type":"Failed","status":"True"}]}}"#,
+        );
+        let update = json(
+            r#"{"spec":{"signerName":"other"},"status":{"certificate":"x","conditions":[{"type":"Approved","reason":"r"}]}}"#,
+        );
         let now = jiff::Timestamp::from_second(0).unwrap();
         let answered = apply(&stored, &update, now).unwrap();
         assert_eq!(answered.str_at(&["spec", "signerName"]), Some("s"));

@@ -1,9 +1,14 @@
 //! `serviceaccounts/token`: a TokenRequest becomes a signed token. Nothing is stored; the token is in the answer alone.
 
+use crate::admission::{self, Operation, Review};
 use crate::authn::service_account::{Claims, ISSUER, KubernetesClaims, Reference, seconds};
+use crate::body::{Body, whole};
+use crate::request::Call;
 use crate::security::{Objects, Security};
 use api::document::{Value, meta};
 use api::status::{FieldError, Status};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
 
 const GROUP: &str = "authentication.k8s.io";
 const KIND: &str = "TokenRequest";
@@ -14,6 +19,38 @@ const LIFETIME_MAX: i64 = 1 << 32;
 const LIFETIME_GRANTED_MAX: i64 = 365 * 86_400;
 /// What the mounted tokens of pods ask for: they get a year, and a mark after which their use is late.
 const MOUNTED: i64 = 3607;
+
+/// Answers a `POST` of a TokenRequest.
+pub(crate) async fn serve(call: Call, body: Bytes) -> Result<Response<Body>, Status> {
+    let parsed = if body.is_empty() { Ok((Value::object(), Vec::new())) } else { Value::parse_json(&body) };
+    let (mut request, _) = parsed.map_err(|error| Status::bad_request(error.to_string()))?;
+    let (namespace, name) = (call.path.namespace.as_str(), call.path.name.as_str());
+    prepare(&mut request, namespace, name, &*call.state)?;
+    let mut review = Review {
+        identity: &call.identity,
+        operation: Operation::Create,
+        group: "",
+        version: "v1",
+        kind: KIND,
+        resource: "serviceaccounts",
+        subresource: "token",
+        namespace,
+        name,
+        object: &mut request,
+        old: None,
+        options: &Value::Null,
+        dry_run: false,
+        warnings: Vec::new(),
+    };
+    admission::mutate(&mut review, &call.state).await?;
+    admission::validate(&mut review, &call.state).await?;
+    let answer = issue(&request, namespace, name, &*call.state, &call.state.security)?;
+    let mut response = Response::new(whole(answer.to_json()));
+    *response.status_mut() = StatusCode::CREATED;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    Ok(response)
+}
 
 /// Fills in and checks a request before admission sees it.
 pub fn prepare(request: &mut Value, namespace: &str, name: &str, objects: &dyn Objects) -> Result<(), Status> {
@@ -30,9 +67,7 @@ pub fn prepare(request: &mut Value, namespace: &str, name: &str, objects: &dyn O
     let uid = meta::uid(&account);
     let given = meta::uid(request);
     if !given.is_empty() && given != uid {
-        let why = format!(
-            "the UID in the token request ({given}) does not match the UID of the service account ({uid})"
-        );
+        let why = format!("the UID in the token request ({given}) does not match the UID of the service account ({uid})");
         return Err(Status::conflict(GROUP, KIND, name, &why));
     }
     request.set_at(&["metadata", "uid"], uid);
@@ -52,13 +87,7 @@ pub fn prepare(request: &mut Value, namespace: &str, name: &str, objects: &dyn O
 }
 
 /// Signs a prepared and admitted request. The answer is the request with its status.
-pub fn issue(
-    request: &Value,
-    namespace: &str,
-    name: &str,
-    objects: &dyn Objects,
-    security: &Security,
-) -> Result<Value, Status> {
+pub fn issue(request: &Value, namespace: &str, name: &str, objects: &dyn Objects, security: &Security) -> Result<Value, Status> {
     let account = account(namespace, name, objects)?;
     let mut bound = KubernetesClaims {
         namespace: namespace.to_owned(),
@@ -175,7 +204,8 @@ mod tests {
     #[test]
     fn a_token_for_a_pod_is_accepted_as_its_account() {
         let cluster = cluster();
-        let text = r#"{"spec":{"expirationSeconds":3607,"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"p","uid":"u2"}}}"#;
+        let text =
+            r#"{"spec":{"expirationSeconds":3607,"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"p","uid":"u2"}}}"#;
         let answer = request(&cluster, text).unwrap();
         let token = answer.str_at(&["status", "token"]).unwrap();
         let now = cluster.security.now();

@@ -49,16 +49,15 @@ pub(crate) async fn connect(
     let Some(location) = locate(target, &**state)? else {
         return Ok(Response::new(whole(Bytes::new())));
     };
-    if target.subresource == "log" { log(state, target, parts, &location).await } else { pass(state, parts, body, &location).await }
+    if target.subresource == "log" {
+        log(state, target, parts, &location).await
+    } else {
+        pass(state, parts, body, &location).await
+    }
 }
 
 /// A WebSocket is opened by GET, but what it does is what POST does: the right to `create` counts for both.
-fn authorize_upgrade(
-    state: &Arc<State>,
-    identity: &Identity,
-    target: &ConnectTarget<'_>,
-    parts: &Parts,
-) -> Result<(), Status> {
+fn authorize_upgrade(state: &Arc<State>, identity: &Identity, target: &ConnectTarget<'_>, parts: &Parts) -> Result<(), Status> {
     let streams = matches!(target.subresource, "exec" | "attach" | "portforward");
     if !streams || parts.method != Method::GET {
         return Ok(());
@@ -107,12 +106,7 @@ async fn log(
     Ok(response)
 }
 
-async fn pass(
-    state: &Arc<State>,
-    parts: Parts,
-    body: RequestBody,
-    location: &Location,
-) -> Result<Response<Body>, Status> {
+async fn pass(state: &Arc<State>, parts: Parts, body: RequestBody, location: &Location) -> Result<Response<Body>, Status> {
     let mut response = state.security.nodes.forward(parts, body, location).await?.map(streamed);
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // They concern the connection to the node alone.

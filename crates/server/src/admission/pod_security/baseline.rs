@@ -5,23 +5,50 @@ use api::document::Value;
 
 /// Every check of the baseline, in upstream's order.
 pub(super) const CHECKS: &[Check] = &[
-    capabilities, host_namespaces, host_paths, host_ports, host_probes, privileged, proc_mount, selinux, seccomp,
-    sysctls, windows_host_process, app_armor,
+    capabilities,
+    host_namespaces,
+    host_paths,
+    host_ports,
+    host_probes,
+    privileged,
+    proc_mount,
+    selinux,
+    seccomp,
+    sysctls,
+    windows_host_process,
+    app_armor,
 ];
 /// The same without those that the restricted level replaces by stricter ones.
-pub(super) const CHECKS_UNDER_RESTRICTED: &[Check] = &[
-    host_namespaces, host_ports, host_probes, privileged, proc_mount, selinux, sysctls, windows_host_process, app_armor,
-];
+pub(super) const CHECKS_UNDER_RESTRICTED: &[Check] =
+    &[host_namespaces, host_ports, host_probes, privileged, proc_mount, selinux, sysctls, windows_host_process, app_armor];
 
 const CAPABILITIES: [&str; 13] = [
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
-    "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
 ];
 const SELINUX_TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 const SYSCTLS: [&str; 10] = [
-    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes",
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
 ];
 
 fn violation(reason: &'static str, detail: String) -> Option<Violation> {
@@ -79,9 +106,8 @@ fn host_ports(pod: &Pod<'_>) -> Option<Violation> {
 }
 
 fn host_probes(pod: &Pod<'_>) -> Option<Violation> {
-    const PROBES: [&[&str]; 5] = [
-        &["livenessProbe"], &["readinessProbe"], &["startupProbe"], &["lifecycle", "postStart"], &["lifecycle", "preStop"],
-    ];
+    const PROBES: [&[&str]; 5] =
+        [&["livenessProbe"], &["readinessProbe"], &["startupProbe"], &["lifecycle", "postStart"], &["lifecycle", "preStop"]];
     let host = |c: &Value| {
         PROBES.iter().any(|path| {
             ["httpGet", "tcpSocket"].iter().any(|action| {
@@ -142,11 +168,17 @@ fn selinux(pod: &Pod<'_>) -> Option<Violation> {
     let named = |v: &Value| v.as_str().is_some_and(|t| !t.is_empty());
     if let Some((who, values)) = setters(pod, &["seLinuxOptions", "type"], typed) {
         let types: Vec<String> = distinct(values.iter().filter_map(|v| v.as_str()).map(str::to_owned).collect());
-        return violation("seLinuxOptions", format!("{who} set forbidden securityContext.seLinuxOptions: {} {}", plural("type", types.len()), quoted(&types)));
+        return violation(
+            "seLinuxOptions",
+            format!("{who} set forbidden securityContext.seLinuxOptions: {} {}", plural("type", types.len()), quoted(&types)),
+        );
     }
     for field in ["user", "role"] {
         if let Some((who, _)) = setters(pod, &["seLinuxOptions", field], named) {
-            return violation("seLinuxOptions", format!("{who} set forbidden securityContext.seLinuxOptions: {field} may not be set"));
+            return violation(
+                "seLinuxOptions",
+                format!("{who} set forbidden securityContext.seLinuxOptions: {field} may not be set"),
+            );
         }
     }
     None
@@ -163,10 +195,7 @@ fn app_armor(pod: &Pod<'_>) -> Option<Violation> {
     let bad = |v: &Value| v.as_str().is_some_and(|t| !matches!(t, "" | "RuntimeDefault" | "Localhost"));
     let (who, values) = setters(pod, &["appArmorProfile", "type"], bad)?;
     let types = distinct(values.iter().filter_map(|v| v.as_str()).map(str::to_owned).collect());
-    violation(
-        "forbidden AppArmor profile",
-        format!("{who} must not set AppArmor profile type to {}", quoted(&types)),
-    )
+    violation("forbidden AppArmor profile", format!("{who} must not set AppArmor profile type to {}", quoted(&types)))
 }
 
 fn sysctls(pod: &Pod<'_>) -> Option<Violation> {

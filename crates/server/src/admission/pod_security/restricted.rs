@@ -7,9 +7,8 @@ use api::document::Value;
 /// Every check of the restricted level, in upstream's order.
 pub(super) const CHECKS: &[Check] = &[escalation, capabilities, volumes, non_root, user, seccomp];
 
-const VOLUMES: [&str; 9] = [
-    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret",
-];
+const VOLUMES: [&str; 9] =
+    ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret"];
 
 fn violation(reason: &'static str, detail: String) -> Option<Violation> {
     Some(Violation { reason, detail })

@@ -11,7 +11,13 @@ pub(super) fn qualified(group: &str, resource: &str) -> String {
 
 /// Resources whose count has a short name of its own.
 const SHORT_COUNTS: [&str; 8] = [
-    "pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "configmaps", "persistentvolumeclaims",
+    "pods",
+    "services",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
     "limitranges",
 ];
 

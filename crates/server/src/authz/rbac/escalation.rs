@@ -49,20 +49,19 @@ fn singles(rule: &Rule) -> Vec<Rule> {
 }
 
 fn covers(held: &Rule, single: &Rule) -> bool {
-    let all = |held: &[String], wanted: &[String]| {
-        held.iter().any(|h| h == "*") || wanted.iter().all(|w| held.contains(w))
-    };
+    let all = |held: &[String], wanted: &[String]| held.iter().any(|h| h == "*") || wanted.iter().all(|w| held.contains(w));
     let resources = |held: &[String], wanted: &[String]| {
         held.iter().any(|h| h == "*")
-            || wanted.iter().all(|w| {
-                held.contains(w) || w.split_once('/').is_some_and(|(_, sub)| held.contains(&format!("*/{sub}")))
-            })
+            || wanted
+                .iter()
+                .all(|w| held.contains(w) || w.split_once('/').is_some_and(|(_, sub)| held.contains(&format!("*/{sub}"))))
     };
     let names = held.resource_names.is_empty()
         || (!single.resource_names.is_empty() && single.resource_names.iter().all(|n| held.resource_names.contains(n)));
-    let urls = single.non_resource_urls.iter().all(|url| {
-        held.non_resource_urls.iter().any(|h| h == url || (h.ends_with('*') && path_matches(h, url)))
-    });
+    let urls = single
+        .non_resource_urls
+        .iter()
+        .all(|url| held.non_resource_urls.iter().any(|h| h == url || (h.ends_with('*') && path_matches(h, url))));
     all(&held.verbs, &single.verbs)
         && all(&held.api_groups, &single.api_groups)
         && resources(&held.resources, &single.resources)
