@@ -135,6 +135,7 @@ const PLUGINS: &[Plugin] = &[
     plugin("PersistentVolumeClaimResize", None, Some(volume_resize::validate)),
     plugin("StorageObjectInUseProtection", Some(storage_in_use::mutate), None),
     plugin("RuntimeClass", Some(runtime_class::mutate), Some(runtime_class::validate)),
+    plugin("CertificateRequest", Some(certificates::guard), None),
     plugin("CertificateApproval", None, Some(certificates::approval)),
     plugin("CertificateSigning", None, Some(certificates::signing)),
     plugin("CertificateSubjectRestriction", None, Some(certificates::subject)),

@@ -109,6 +109,25 @@ impl Listener {
     }
 }
 
+/// Answers a request, and logs it when someone listens to the log: the path without its query, no header, no body, so that no
+/// token and no Secret ever stands there.
+async fn logged<S, B>(service: S, request: Request<Incoming>) -> Result<Response<B>, Infallible>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+{
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return service.oneshot(request).await;
+    }
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let begun = std::time::Instant::now();
+    let answered = service.oneshot(request).await;
+    if let Ok(response) = &answered {
+        let (code, micros) = (response.status().as_u16(), begun.elapsed().as_micros());
+        tracing::debug!(%method, path, code, micros, "request");
+    }
+    answered
+}
+
 /// Out of descriptors, or a connection that ended before it was taken: the first needs a breath, the second nothing.
 async fn pause_after(error: &std::io::Error, shutdown: &CancellationToken) {
     use std::io::ErrorKind;
@@ -152,7 +171,7 @@ impl Connection {
             if let Some(peer) = &peer {
                 extensions.insert(peer.clone());
             }
-            service.clone().oneshot(request)
+            logged(service.clone(), request)
         });
         let ended = if h2 { self.serve_h2(stream, handler).await } else { self.serve_h1(stream, handler).await };
         if let Err(error) = ended {

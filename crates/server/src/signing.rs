@@ -130,7 +130,7 @@ impl Request {
 
     /// Fit for [`NODE_SERVING`].
     fn is_node_serving(&self) -> bool {
-        let named = !(self.dns.is_empty() && self.addresses.is_empty()) && !self.foreign_names;
+        let named = (!self.dns.is_empty() || !self.addresses.is_empty()) && !self.foreign_names;
         self.named_as_node() && named && self.used_for("server auth")
     }
 }

@@ -25,6 +25,67 @@ fn may(review: &Review<'_>, ground: &Ground<'_>, verb: &str, signer: &str) -> bo
     ask(signer) || signer.split_once('/').is_some_and(|(domain, _)| ask(&format!("{domain}/*")))
 }
 
+/// Facts of a certificate request that are never the client's to say: who made it, and who decided on it where.
+pub(super) fn guard(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(), Status> {
+    if !is_request(review) {
+        return Ok(());
+    }
+    match (review.operation, review.subresource, review.old) {
+        (Operation::Create, "", _) => {
+            review.object.remove_at(&["status"]);
+            set_requester(review);
+        }
+        (Operation::Update, "", Some(old)) => {
+            for field in REQUESTER {
+                match old.get(&["spec", field]) {
+                    Some(value) => review.object.set_at(&["spec", field], value.clone()),
+                    None => drop(review.object.remove_at(&["spec", field])),
+                }
+            }
+        }
+        (Operation::Update, "status", Some(old)) => keep_verdicts(review.object, old),
+        (Operation::Update, "approval", Some(old)) => {
+            let now = jiff::Timestamp::try_from(ground.security.now()).map_err(Status::internal)?;
+            let mut decided = crate::subresource::approval::apply(old, review.object, now)?;
+            // What the write records of itself stays as it is.
+            if let Some(fields) = review.object.get(&["metadata", "managedFields"]) {
+                decided.set_at(&["metadata", "managedFields"], fields.clone());
+            }
+            *review.object = decided;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+const REQUESTER: [&str; 4] = ["username", "uid", "groups", "extra"];
+
+fn set_requester(review: &mut Review<'_>) {
+    let identity = review.identity;
+    for field in REQUESTER {
+        review.object.remove_at(&["spec", field]);
+    }
+    review.object.set_at(&["spec", "username"], identity.name.as_str());
+    review.object.set_at(&["spec", "groups"], identity.groups.clone());
+    if !identity.uid.is_empty() {
+        review.object.set_at(&["spec", "uid"], identity.uid.as_str());
+    }
+    for (key, values) in &identity.extra {
+        review.object.set_at(&["spec", "extra", key], values.clone());
+    }
+}
+
+/// Signers write the certificate; whether it may be made is decided at `approval` alone.
+fn keep_verdicts(object: &mut Value, old: &Value) {
+    let verdict = |c: &Value| matches!(c.str_at(&["type"]), Some("Approved" | "Denied"));
+    let path = ["status", "conditions"];
+    let mut conditions: Vec<Value> = old.array_at(&path).iter().filter(|c| verdict(c)).cloned().collect();
+    conditions.extend(object.array_at(&path).iter().filter(|c| !verdict(c)).cloned());
+    if !conditions.is_empty() || !object.array_at(&path).is_empty() {
+        object.set_at(&path, conditions);
+    }
+}
+
 pub(super) fn approval(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(), Status> {
     if !is_request(review) || review.subresource != "approval" || review.operation != Operation::Update {
         return Ok(());

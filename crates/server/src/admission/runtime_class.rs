@@ -26,7 +26,7 @@ pub(super) fn mutate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(),
         review.object.set_at(&["spec", "overhead"], fixed.clone());
     }
     for (key, value) in class.object_at(&["scheduling", "nodeSelector"]).into_iter().flat_map(|m| m.iter()) {
-        let path = ["spec", "nodeSelector", key.as_ref()];
+        let path = ["spec", "nodeSelector", key];
         if review.object.get(&path).is_some_and(|v| v != value) {
             return Err(review.forbidden(format!(
                 "conflict: runtimeClass.scheduling.nodeSelector[{key}] and pod.spec.nodeSelector[{key}] have different values"

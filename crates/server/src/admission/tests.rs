@@ -388,3 +388,32 @@ fn certificate_requests_are_approved_by_those_who_may() {
     let admin = Write { identity: Identity::new("root", ["system:masters"]), ..write };
     assert!(admin.run(&cluster, csr).is_ok());
 }
+
+#[test]
+fn nobody_makes_a_certificate_request_in_another_name_or_already_approved() {
+    let cluster = cluster();
+    let write =
+        Write { resource: "certificates.k8s.io/certificatesigningrequests", namespace: "", name: "c", ..Write::default() };
+    let forged = r#"{"metadata":{"name":"c"},"spec":{"signerName":"example.com/x","username":"system:node:n1","groups":["system:nodes"],"uid":"1"},
+        "status":{"conditions":[{"type":"Approved","status":"True"}]}}"#;
+    let (stored, _) = write.run(&cluster, forged).unwrap();
+    assert_eq!(stored.str_at(&["spec", "username"]), Some("ann"));
+    assert_eq!(stored.array_at(&["spec", "groups"]).len(), 1);
+    assert!(stored.get(&["spec", "uid"]).is_none());
+    assert!(stored.get(&["status"]).is_none());
+    let root = || Identity::new("root", ["system:masters"]);
+    let change = |subresource| Write {
+        identity: root(),
+        operation: Operation::Update,
+        subresource,
+        old: Some(stored.clone()),
+        ..Write { resource: "certificates.k8s.io/certificatesigningrequests", namespace: "", name: "c", ..Write::default() }
+    };
+    let (updated, _) = change("").run(&cluster, forged).unwrap();
+    assert_eq!(updated.str_at(&["spec", "username"]), Some("ann"));
+    let (signed, _) = change("status").run(&cluster, forged).unwrap();
+    assert!(signed.array_at(&["status", "conditions"]).is_empty());
+    let (approved, _) = change("approval").run(&cluster, forged).unwrap();
+    assert_eq!(approved.str_at(&["spec", "username"]), Some("ann"));
+    assert_eq!(approved.array_at(&["status", "conditions"]).len(), 1);
+}

@@ -115,7 +115,7 @@ pub fn reconciled(stored: &Value, wanted: &Value) -> Option<Value> {
     add_missing(&mut merged, wanted, "subjects");
     for map in ["labels", "annotations"] {
         for (key, value) in wanted.object_at(&["metadata", map]).into_iter().flat_map(|m| m.iter()) {
-            merged.default_at(&["metadata", map, key.as_ref()], value.clone());
+            merged.default_at(&["metadata", map, key], value.clone());
         }
     }
     (merged != *stored).then_some(merged)

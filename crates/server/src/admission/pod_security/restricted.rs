@@ -47,8 +47,8 @@ fn capabilities(pod: &Pod<'_>) -> Option<Violation> {
 
 fn volumes(pod: &Pod<'_>) -> Option<Violation> {
     let kind = |v: &Value| -> Option<String> {
-        let fields = v.as_object()?.iter().map(|(k, _)| k.to_string());
-        fields.filter(|k| k != "name" && !VOLUMES.contains(&k.as_str())).next()
+        let mut fields = v.as_object()?.iter().map(|(k, _)| k.to_string());
+        fields.find(|k| k != "name" && !VOLUMES.contains(&k.as_str()))
     };
     let all = pod.spec.array_at(&["volumes"]);
     let bad: Vec<&str> = all.iter().filter(|v| kind(v).is_some()).map(name).collect();
