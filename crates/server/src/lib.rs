@@ -12,11 +12,13 @@ pub mod encryption;
 mod limits;
 pub mod listen;
 pub mod metrics;
+mod node_proxy;
 mod path;
 pub mod pki;
 mod render;
 mod request;
 pub mod security;
+mod security_feed;
 pub mod signing;
 mod state;
 mod subresource;
@@ -42,6 +44,7 @@ pub use state::{OpenError, Settings, State};
 /// A server over its store. Serves nobody by itself: give [`Server::service`] to a listener or call it in process.
 pub struct Server {
     state: Arc<State>,
+    _feeds: security_feed::Feeds,
 }
 
 impl Server {
@@ -50,7 +53,9 @@ impl Server {
     /// # Errors
     /// When the keys or the store cannot be opened.
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
-        Ok(Self { state: Arc::new(State::open(settings).await?) })
+        let state = Arc::new(State::open(settings).await?);
+        let feeds = security_feed::start(&state).await.map_err(OpenError::WriteFirstObjects)?;
+        Ok(Self { state, _feeds: feeds })
     }
 
     /// The API as a service; clones share everything.

@@ -67,6 +67,9 @@ pub enum OpenError {
     /// The store.
     #[error("the store cannot be opened")]
     OpenStore(#[source] store::OpenError),
+    /// What every cluster starts with.
+    #[error("what every cluster starts with cannot be written")]
+    WriteFirstObjects(#[source] store::CommitError),
 }
 
 /// What the server knows. Shared by all requests.

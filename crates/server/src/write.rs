@@ -1,0 +1,330 @@
+//! The single way into the store: current → change → default → mutating admission → prepare → validate → validating admission → commit,
+//! retried when another write came first. A dry run ends before the commit.
+
+use std::sync::Arc;
+
+use api::{
+    apply::{self, Manager},
+    document::{Value, meta},
+    rules::RuleContext,
+    schema::{default, prune, validate},
+    status::{FieldError, Status},
+};
+use bytes::Bytes;
+use store::{Change, CommitError, Entry, Expect, Op, Revision};
+
+use crate::{
+    admission::{self, Operation, Review},
+    limits::WRITE_TRIES,
+    request::Call,
+    state::{Fields, decode, key},
+};
+
+/// What the client said about its write beside the object.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Whether nothing is stored.
+    pub dry_run: bool,
+    /// Who owns the fields that are written.
+    pub manager: String,
+    /// Whether the record of owned fields was made by the change itself, as server-side apply does.
+    pub manager_recorded: bool,
+    /// Whether a missing object is created.
+    pub create: bool,
+    /// Whether an object that is there is changed.
+    pub update: bool,
+}
+
+/// What was written.
+pub struct Written {
+    /// The object in the stored version, with its resourceVersion.
+    pub object: Value,
+    /// Whether it is new.
+    pub created: bool,
+    /// What the client should be told although it went well.
+    pub warnings: Vec<String>,
+}
+
+/// A change: from the current object to the one that is wanted, both in the stored version.
+pub trait Wanted: Fn(Option<&Value>) -> Result<Value, Status> + Send + Sync {}
+impl<F: Fn(Option<&Value>) -> Result<Value, Status> + Send + Sync> Wanted for F {}
+
+/// Makes a change to the object `name`.
+pub async fn write(call: &Call, name: &str, options: &Options, wanted: impl Wanted) -> Result<Written, Status> {
+    let key: Arc<str> = key(&call.kind, call.namespace(), name).into();
+    for _ in 0..WRITE_TRIES {
+        let snapshot = call.state.snapshot();
+        let current = snapshot.get(&key).cloned();
+        let old = current.as_deref().map(decode);
+        if old.is_none() && !options.create {
+            return Err(Status::not_found(&call.kind.group, &call.kind.plural, name));
+        }
+        if old.is_some() && !options.update {
+            return Err(Status::already_exists(&call.kind.group, &call.kind.plural, name));
+        }
+        let (new, warnings) = prepare(call, name, options, old.as_ref(), &wanted).await?;
+        let created = old.is_none();
+        if let Some(old) = old.filter(|old| same(old, &new)) {
+            return Ok(Written { object: old, created, warnings });
+        }
+        let finished = !created && is_finished(&new);
+        if options.dry_run {
+            let mut object = new;
+            if let Some(current) = &current {
+                meta::set(&mut object, "resourceVersion", current.modified.to_string());
+            }
+            return Ok(Written { object, created, warnings });
+        }
+        match commit(call, &key, current.as_deref(), &new, finished).await {
+            Ok(revision) => {
+                let mut object = new;
+                meta::set(&mut object, "resourceVersion", revision.to_string());
+                crate::custom_kinds::noticed(&call.state, &call.kind);
+                return Ok(Written { object, created, warnings });
+            }
+            Err(CommitError::Conflict { .. }) => {}
+            Err(error) => return Err(commit_failed(&error)),
+        }
+    }
+    Err(Status::modified(&call.kind.group, &call.kind.plural, name))
+}
+
+/// The wanted object, brought through every step up to the commit.
+async fn prepare(
+    call: &Call,
+    name: &str,
+    options: &Options,
+    old: Option<&Value>,
+    wanted: &impl Wanted,
+) -> Result<(Value, Vec<String>), Status> {
+    let mut new = wanted(old)?;
+    check_identity(call, name, old, &new)?;
+    adopt_identity(call, name, old, &mut new);
+    let version = call.kind.storage_version();
+    if call.kind.custom && let Some(schema) = version.schema() {
+        prune::prune(&mut new, schema);
+        default::default(&mut new, schema);
+    }
+    call.kind.default(&mut new);
+    let context = RuleContext { subresource: call.subresource(), identity: &call.identity, now: call.now };
+    let mut warnings = Vec::new();
+    let operation = if old.is_some() { Operation::Update } else { Operation::Create };
+    review(call, name, options, operation, old, &mut new, &mut warnings, true).await?;
+    call.kind.prepare(&mut new, old, &context);
+    crate::allocate::service(call, old, &mut new)?;
+    let mut errors = Vec::new();
+    if let Some(schema) = version.schema() {
+        errors.extend(validate_structure(&new, schema));
+    }
+    if errors.is_empty() {
+        errors.extend(call.kind.validate(&new, old, call.subresource()));
+    }
+    if !errors.is_empty() {
+        return Err(Status::invalid(&call.kind.group, &call.kind.kind, name, &errors));
+    }
+    review(call, name, options, operation, old, &mut new, &mut warnings, false).await?;
+    warnings.extend(call.kind.warn(&new, old));
+    if !options.manager_recorded && let Some(schema) = version.schema() {
+        let manager = Manager { name: &options.manager, subresource: call.subresource(), now: call.now };
+        apply::record_update(old, &mut new, schema, manager, ignored(call));
+    }
+    new.remove_at(&["metadata", "resourceVersion"]);
+    order_head(&mut new);
+    Ok((new, warnings))
+}
+
+fn validate_structure(new: &Value, schema: &api::schema::Schema) -> Vec<FieldError> {
+    validate(new, schema)
+}
+
+/// The fields that this endpoint does not let a manager own.
+fn ignored(call: &Call) -> &'static [&'static [&'static str]] {
+    if call.subresource().is_none() && call.version().subresource("status").is_some() { &[&["status"]] } else { &[] }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call of admission has these parts; a struct for two callers would only rename them")]
+async fn review(
+    call: &Call,
+    name: &str,
+    options: &Options,
+    operation: Operation,
+    old: Option<&Value>,
+    new: &mut Value,
+    warnings: &mut Vec<String>,
+    mutate: bool,
+) -> Result<(), Status> {
+    let mut review = Review {
+        identity: &call.identity,
+        operation,
+        group: &call.kind.group,
+        version: &call.version().name,
+        kind: &call.kind.kind,
+        resource: &call.kind.plural,
+        subresource: call.subresource().unwrap_or_default(),
+        namespace: &call.path.namespace,
+        name,
+        object: new,
+        old,
+        options: &Value::Null,
+        dry_run: options.dry_run,
+        warnings: Vec::new(),
+    };
+    if mutate {
+        admission::mutate(&mut review, &call.state).await?;
+    } else {
+        admission::validate(&mut review, &call.state).await?;
+    }
+    warnings.append(&mut review.warnings);
+    Ok(())
+}
+
+/// Whether the object says that it is another one than it is.
+fn check_identity(call: &Call, name: &str, old: Option<&Value>, new: &Value) -> Result<(), Status> {
+    let kind = &call.kind;
+    if meta::name(new) != name {
+        let text = format!("the name of the object ({}) does not match the name on the URL ({name})", meta::name(new));
+        return Err(Status::bad_request(text));
+    }
+    let namespace = meta::namespace(new);
+    if kind.is_namespaced() && !namespace.is_empty() && namespace != call.namespace() {
+        return Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+    }
+    let Some(old) = old else { return Ok(()) };
+    let (given, current) = (meta::uid(new), meta::uid(old));
+    if !given.is_empty() && given != current {
+        let why = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {current}");
+        return Err(Status::conflict(&kind.group, &kind.plural, name, &why));
+    }
+    let given = meta::resource_version(new);
+    if given.is_empty() && !kind.unconditional_update && call.verb == "update" {
+        let error = FieldError::invalid("metadata.resourceVersion", 0_i64, "must be specified for an update");
+        return Err(Status::invalid(&kind.group, &kind.kind, name, &[error]));
+    }
+    if !given.is_empty() && given != "0" && given != meta::resource_version(old) {
+        return Err(Status::modified(&kind.group, &kind.plural, name));
+    }
+    Ok(())
+}
+
+/// What of the metadata is the server's own.
+fn adopt_identity(call: &Call, name: &str, old: Option<&Value>, new: &mut Value) {
+    meta::set(new, "name", name);
+    if call.kind.is_namespaced() {
+        meta::set(new, "namespace", call.namespace());
+    } else {
+        new.remove_at(&["metadata", "namespace"]);
+    }
+    new.remove_at(&["metadata", "selfLink"]);
+    let Some(old) = old else {
+        meta::set(new, "uid", uuid::Uuid::new_v4().to_string());
+        meta::set(new, "creationTimestamp", meta::format_time(call.now));
+        new.remove_at(&["metadata", "deletionTimestamp"]);
+        new.remove_at(&["metadata", "deletionGracePeriodSeconds"]);
+        return;
+    };
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"] {
+        match old.get(&["metadata", field]) {
+            Some(value) => meta::set(new, field, value.clone()),
+            None => drop(new.remove_at(&["metadata", field])),
+        }
+    }
+}
+
+/// `apiVersion`, `kind` and `metadata` stand first in stored bytes: where the resourceVersion goes is then found at once.
+fn order_head(object: &mut Value) {
+    let Some(map) = object.as_object_mut() else { return };
+    for field in ["metadata", "kind", "apiVersion"] {
+        if let Some(value) = map.remove(field) {
+            map.insert_first(field, value);
+        }
+    }
+}
+
+/// Whether nothing would change, the time of the managers' record aside.
+fn same(old: &Value, new: &Value) -> bool {
+    let mut old = old.clone();
+    old.remove_at(&["metadata", "resourceVersion"]);
+    let mut new = new.clone();
+    let managed = |object: &mut Value| object.remove_at(&["metadata", "managedFields"]);
+    let (old_managed, new_managed) = (managed(&mut old), managed(&mut new));
+    let timeless = |value: Option<Value>| {
+        let mut list = value.unwrap_or_default();
+        for entry in list.as_array_mut().into_iter().flatten() {
+            entry.remove_at(&["time"]);
+        }
+        list
+    };
+    old == new && timeless(old_managed) == timeless(new_managed)
+}
+
+/// An object that is being deleted, and whose last finalizer is gone, goes now.
+fn is_finished(object: &Value) -> bool {
+    let waits = object.array_at(&["spec", "finalizers"]).iter().next().is_some() && meta::kind(object) == "Namespace";
+    meta::is_deleted(object) && meta::finalizers(object).next().is_none() && meta::deletion_grace_seconds(object).unwrap_or(0) == 0 && !waits
+}
+
+async fn commit(call: &Call, key: &Arc<str>, current: Option<&Entry<Fields>>, new: &Value, finished: bool) -> Result<Revision, CommitError> {
+    let expect = current.map_or(Expect::Absent, |entry| Expect::Revision(entry.modified));
+    let op = if finished { Op::Delete } else { Op::Put(Bytes::from(new.to_json())) };
+    // The heartbeats of nodes are worth no write to the disk: a crash that loses one loses nothing.
+    let durable = !key.starts_with("/coordination.k8s.io/leases/kube-node-lease/");
+    let mut changes = vec![Change { key: Arc::clone(key), expect, op, durable }];
+    if call.kind.plural == "services" && call.kind.group.is_empty() {
+        let old = current.map(decode);
+        changes.extend(crate::allocate::changes(key, old.as_ref(), (!finished).then_some(new)));
+    }
+    call.state.store.transact(changes).await
+}
+
+/// What a failed commit is to the client.
+pub fn commit_failed(error: &CommitError) -> Status {
+    tracing::error!(error = error as &dyn std::error::Error, "a write was not made");
+    match error {
+        CommitError::TooLarge { .. } => Status::too_large(store_value_max()),
+        CommitError::Stopped => Status::service_unavailable("the store has stopped: its disk failed"),
+        CommitError::Conflict { .. } | CommitError::Write(_) | CommitError::Seal { .. } => Status::internal(error),
+    }
+}
+
+const fn store_value_max() -> usize {
+    crate::limits::BODY_BYTES_MAX
+}
+
+/// Asks the validating admission whether an object may be deleted.
+pub async fn review_deletion(call: &Call, namespace: &str, name: &str, old: &Value, dry_run: bool) -> Result<(), Status> {
+    let mut gone = Value::Null;
+    let mut review = Review {
+        identity: &call.identity,
+        operation: Operation::Delete,
+        group: &call.kind.group,
+        version: &call.version().name,
+        kind: &call.kind.kind,
+        resource: &call.kind.plural,
+        subresource: "",
+        namespace: if call.kind.is_namespaced() { namespace } else { &call.path.namespace },
+        name,
+        object: &mut gone,
+        old: Some(old),
+        options: &Value::Null,
+        dry_run,
+        warnings: Vec::new(),
+    };
+    admission::mutate(&mut review, &call.state).await?;
+    admission::validate(&mut review, &call.state).await
+}
+
+/// Puts `new` in the place of an entry, or removes it. `None` when another write came first.
+pub async fn replace(call: &Call, entry: &Entry<Fields>, old: &Value, mut new: Value, gone: bool) -> Result<Option<Value>, Status> {
+    new.remove_at(&["metadata", "resourceVersion"]);
+    order_head(&mut new);
+    match commit(call, &entry.key, Some(entry), &new, gone).await {
+        Ok(revision) => {
+            crate::custom_kinds::noticed(&call.state, &call.kind);
+            let mut object = if gone { old.clone() } else { new };
+            meta::set(&mut object, "resourceVersion", revision.to_string());
+            Ok(Some(object))
+        }
+        Err(CommitError::Conflict { .. }) => Ok(None),
+        Err(error) => Err(commit_failed(&error)),
+    }
+}
