@@ -19,7 +19,7 @@ pub fn whole(bytes: impl Into<Bytes>) -> Body {
 
 /// A body whose pieces come when they are there.
 pub fn pieces(stream: impl Stream<Item = Bytes> + Send + 'static) -> Body {
-    BodyExt::boxed_unsync(StreamBody::new(stream.map(|piece| Ok::<_, Infallible>(Frame::data(piece)))))
+    http_body_util::BodyExt::boxed_unsync(StreamBody::new(stream.map(|piece| Ok::<_, Infallible>(Frame::data(piece)))))
 }
 
 /// Reads a request's body.

@@ -4,9 +4,11 @@
 //! Kinds are rows of `api::kind`; nothing here knows one by name but where Kubernetes itself gives it a meaning of its own.
 
 pub mod admission;
+mod allocate;
 pub mod authn;
 pub mod authz;
 mod body;
+mod custom_kinds;
 mod discovery;
 pub mod encryption;
 mod limits;

@@ -108,7 +108,9 @@ impl Query {
 
     /// Whether a parameter says yes, as Go's `ParseBool` and upstream's conversion read it.
     pub fn flag(&self, name: &str) -> bool {
-        self.0.iter().any(|(found, value)| found == name && !matches!(value.as_str(), "false" | "0" | "F" | "f" | "False" | "FALSE"))
+        self.0
+            .iter()
+            .any(|(found, value)| found == name && !matches!(value.as_str(), "false" | "0" | "F" | "f" | "False" | "FALSE"))
     }
 
     /// Every value of a parameter.
@@ -136,7 +138,10 @@ mod tests {
             ("/api/v1/namespaces/a/pods/b/log", ["", "v1", "a", "pods", "b", "log", ""]),
             ("/apis/apps/v1/namespaces/a/deployments", ["apps", "v1", "a", "deployments", "", "", ""]),
             ("/api/v1/namespaces/a/services/b/proxy/x/y", ["", "v1", "a", "services", "b", "proxy", "x/y"]),
-            ("/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", ["rbac.authorization.k8s.io", "v1", "", "clusterroles", "system:node", "", ""]),
+            (
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
+                ["rbac.authorization.k8s.io", "v1", "", "clusterroles", "system:node", "", ""],
+            ),
         ] {
             assert_eq!(read(path), expected.map(str::to_owned), "{path}");
         }

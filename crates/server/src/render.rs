@@ -3,15 +3,12 @@
 mod entry;
 mod table;
 
-use api::{
-    document::Value,
-    status::Status,
-};
+use api::{document::Value, status::Status};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use crate::body::{self, Body};
 
-pub use entry::{object, splice};
+pub use entry::object;
 pub use table::{Rows, row, table_head};
 
 const JSON: &str = "application/json";
@@ -34,7 +31,12 @@ impl Form {
     /// # Errors
     /// `406` when there is none.
     pub fn negotiate(headers: &HeaderMap) -> Result<Self, Status> {
-        let mut asked = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(',')).peekable();
+        let mut asked = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|line| line.split(','))
+            .peekable();
         if asked.peek().is_none() {
             return Ok(Self::Object);
         }
@@ -105,7 +107,10 @@ mod tests {
     #[test]
     fn the_first_form_that_we_have_is_taken() {
         for (accept, form) in [
-            ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", Some(Form::Table)),
+            (
+                "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
+                Some(Form::Table),
+            ),
             ("application/vnd.kubernetes.protobuf,application/json", Some(Form::Object)),
             ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(Form::Metadata)),
             ("*/*", Some(Form::Object)),

@@ -13,8 +13,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::
 use jiff::Timestamp;
 
 use crate::{
-    State,
-    authn,
+    State, authn,
     authz::{self, Attributes, ResourceTarget, Target},
     body::{self, Body},
     discovery,
@@ -247,7 +246,8 @@ fn labels(verb: &'static str, path: Option<&ResourcePath>) -> Labels {
 
 /// The answer of a refusal.
 pub fn refuse(status: &Status) -> Response<Body> {
-    let mut response = render::json(StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), status.to_json());
+    let mut response =
+        render::json(StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), status.to_json());
     if let Some(seconds) = status.retry_after_seconds() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -2,11 +2,7 @@
 
 mod projection;
 
-use std::{
-    net::Ipv4Addr,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 
 use api::{
     document::{Value, meta},
@@ -22,7 +18,7 @@ use crate::{
     security::{Objects, Security},
 };
 
-pub use projection::{Fields, Projection};
+pub use projection::{Fields, Filter, Projection, names};
 
 /// An object as the store holds it.
 pub type Stored = Arc<Entry<Fields>>;

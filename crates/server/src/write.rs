@@ -7,7 +7,7 @@ use api::{
     apply::{self, Manager},
     document::{Value, meta},
     rules::RuleContext,
-    schema::{default, prune, validate},
+    schema,
     status::{FieldError, Status},
 };
 use bytes::Bytes;
@@ -101,9 +101,11 @@ async fn prepare(
     check_identity(call, name, old, &new)?;
     adopt_identity(call, name, old, &mut new);
     let version = call.kind.storage_version();
-    if call.kind.custom && let Some(schema) = version.schema() {
-        prune::prune(&mut new, schema);
-        default::default(&mut new, schema);
+    if call.kind.custom
+        && let Some(facts) = version.schema()
+    {
+        schema::prune(&mut new, facts);
+        schema::default(&mut new, facts);
     }
     call.kind.default(&mut new);
     let context = RuleContext { subresource: call.subresource(), identity: &call.identity, now: call.now };
@@ -112,9 +114,12 @@ async fn prepare(
     review(call, name, options, operation, old, &mut new, &mut warnings, true).await?;
     call.kind.prepare(&mut new, old, &context);
     crate::allocate::service(call, old, &mut new)?;
+    if call.kind.group == "apiextensions.k8s.io" && call.kind.plural == "customresourcedefinitions" {
+        crate::custom_kinds::complete(&call.state, &mut new, call.now);
+    }
     let mut errors = Vec::new();
-    if let Some(schema) = version.schema() {
-        errors.extend(validate_structure(&new, schema));
+    if let Some(facts) = version.schema() {
+        errors.extend(schema::validate(&new, facts));
     }
     if errors.is_empty() {
         errors.extend(call.kind.validate(&new, old, call.subresource()));
@@ -124,17 +129,15 @@ async fn prepare(
     }
     review(call, name, options, operation, old, &mut new, &mut warnings, false).await?;
     warnings.extend(call.kind.warn(&new, old));
-    if !options.manager_recorded && let Some(schema) = version.schema() {
+    if !options.manager_recorded
+        && let Some(facts) = version.schema()
+    {
         let manager = Manager { name: &options.manager, subresource: call.subresource(), now: call.now };
-        apply::record_update(old, &mut new, schema, manager, ignored(call));
+        apply::record_update(old, &mut new, facts, manager, ignored(call));
     }
     new.remove_at(&["metadata", "resourceVersion"]);
     order_head(&mut new);
     Ok((new, warnings))
-}
-
-fn validate_structure(new: &Value, schema: &api::schema::Schema) -> Vec<FieldError> {
-    validate(new, schema)
 }
 
 /// The fields that this endpoint does not let a manager own.
@@ -142,7 +145,10 @@ fn ignored(call: &Call) -> &'static [&'static [&'static str]] {
     if call.subresource().is_none() && call.version().subresource("status").is_some() { &[&["status"]] } else { &[] }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call of admission has these parts; a struct for two callers would only rename them")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call of admission has these parts; a struct for two callers would only rename them"
+)]
 async fn review(
     call: &Call,
     name: &str,
@@ -260,10 +266,19 @@ fn same(old: &Value, new: &Value) -> bool {
 /// An object that is being deleted, and whose last finalizer is gone, goes now.
 fn is_finished(object: &Value) -> bool {
     let waits = object.array_at(&["spec", "finalizers"]).iter().next().is_some() && meta::kind(object) == "Namespace";
-    meta::is_deleted(object) && meta::finalizers(object).next().is_none() && meta::deletion_grace_seconds(object).unwrap_or(0) == 0 && !waits
+    meta::is_deleted(object)
+        && meta::finalizers(object).next().is_none()
+        && meta::deletion_grace_seconds(object).unwrap_or(0) == 0
+        && !waits
 }
 
-async fn commit(call: &Call, key: &Arc<str>, current: Option<&Entry<Fields>>, new: &Value, finished: bool) -> Result<Revision, CommitError> {
+async fn commit(
+    call: &Call,
+    key: &Arc<str>,
+    current: Option<&Entry<Fields>>,
+    new: &Value,
+    finished: bool,
+) -> Result<Revision, CommitError> {
     let expect = current.map_or(Expect::Absent, |entry| Expect::Revision(entry.modified));
     let op = if finished { Op::Delete } else { Op::Put(Bytes::from(new.to_json())) };
     // The heartbeats of nodes are worth no write to the disk: a crash that loses one loses nothing.
@@ -272,6 +287,12 @@ async fn commit(call: &Call, key: &Arc<str>, current: Option<&Entry<Fields>>, ne
     if call.kind.plural == "services" && call.kind.group.is_empty() {
         let old = current.map(decode);
         changes.extend(crate::allocate::changes(key, old.as_ref(), (!finished).then_some(new)));
+    }
+    if finished
+        && call.kind.plural == "customresourcedefinitions"
+        && let Some(current) = current
+    {
+        changes.extend(crate::custom_kinds::instances(&call.state, &decode(current)));
     }
     call.state.store.transact(changes).await
 }
@@ -314,7 +335,13 @@ pub async fn review_deletion(call: &Call, namespace: &str, name: &str, old: &Val
 }
 
 /// Puts `new` in the place of an entry, or removes it. `None` when another write came first.
-pub async fn replace(call: &Call, entry: &Entry<Fields>, old: &Value, mut new: Value, gone: bool) -> Result<Option<Value>, Status> {
+pub async fn replace(
+    call: &Call,
+    entry: &Entry<Fields>,
+    old: &Value,
+    mut new: Value,
+    gone: bool,
+) -> Result<Option<Value>, Status> {
     new.remove_at(&["metadata", "resourceVersion"]);
     order_head(&mut new);
     match commit(call, &entry.key, Some(entry), &new, gone).await {

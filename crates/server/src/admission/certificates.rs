@@ -26,7 +26,7 @@ fn may(review: &Review<'_>, ground: &Ground<'_>, verb: &str, signer: &str) -> bo
 }
 
 /// Facts of a certificate request that are never the client's to say: who made it, and who decided on it where.
-pub(super) fn guard(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(), Status> {
+pub(super) fn guard(review: &mut Review<'_>, _: &Ground<'_>) -> Result<(), Status> {
     if !is_request(review) {
         return Ok(());
     }
@@ -44,15 +44,6 @@ pub(super) fn guard(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(), 
             }
         }
         (Operation::Update, "status", Some(old)) => keep_verdicts(review.object, old),
-        (Operation::Update, "approval", Some(old)) => {
-            let now = jiff::Timestamp::try_from(ground.security.now()).map_err(Status::internal)?;
-            let mut decided = crate::subresource::approval::apply(old, review.object, now)?;
-            // What the write records of itself stays as it is.
-            if let Some(fields) = review.object.get(&["metadata", "managedFields"]) {
-                decided.set_at(&["metadata", "managedFields"], fields.clone());
-            }
-            *review.object = decided;
-        }
         _ => {}
     }
     Ok(())

@@ -39,9 +39,8 @@ impl Project for Projection {
         let group = parts.next().filter(|group| *group != "core").unwrap_or_default();
         let kinds = self.kinds.load();
         let kind = parts.next().and_then(|plural| kinds.resource(group, plural));
-        let labels = meta::labels(&object).map(|labels| {
-            labels.iter().filter_map(|(name, value)| Some((name.into(), value.as_str()?.into()))).collect()
-        });
+        let labels = meta::labels(&object)
+            .map(|labels| labels.iter().filter_map(|(name, value)| Some((name.into(), value.as_str()?.into()))).collect());
         let selectable = kind.map(|kind| {
             kind.storage_version().selectable_fields.iter().map(|field| field.value(&object).as_ref().into()).collect()
         });

@@ -90,7 +90,8 @@ fn wish(call: &Call, body: &[u8]) -> Result<Wish, Status> {
     if let Some(policy) = &wish.propagation
         && !matches!(policy.as_str(), "Foreground" | "Background" | "Orphan")
     {
-        let error = api::status::FieldError::not_supported("propagationPolicy", policy.as_str(), &["Foreground", "Background", "Orphan"]);
+        let error =
+            api::status::FieldError::not_supported("propagationPolicy", policy.as_str(), &["Foreground", "Background", "Orphan"]);
         return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &[error]));
     }
     Ok(wish)
@@ -141,7 +142,8 @@ fn mark(call: &Call, wish: &Wish, object: &mut Value) -> bool {
     let grace = grace_seconds(call, wish, object);
     let was_deleted = meta::is_deleted(object);
     set_propagation(call, wish, object);
-    let waits = meta::finalizers(object).next().is_some() || (is_namespace(call) && !object.array_at(&["spec", "finalizers"]).is_empty());
+    let waits =
+        meta::finalizers(object).next().is_some() || (is_namespace(call) && !object.array_at(&["spec", "finalizers"]).is_empty());
     if !waits && grace == 0 {
         return true;
     }
@@ -204,5 +206,38 @@ fn set_propagation(call: &Call, wish: &Wish, object: &mut Value) {
                 _ => {}
             }
         }
+    }
+}
+
+/// Deletes a pod for an eviction, with the options that it carries.
+pub async fn evict(call: &Call, name: &str, options: Option<&Value>, dry_run: bool) -> Result<(), Status> {
+    let wish = Wish {
+        grace_seconds: options.and_then(|options| options.i64_at(&["gracePeriodSeconds"])),
+        uid: options.and_then(|options| options.str_at(&["preconditions", "uid"])).map(str::to_owned),
+        resource_version: options.and_then(|options| options.str_at(&["preconditions", "resourceVersion"])).map(str::to_owned),
+        dry_run,
+        ..Wish::default()
+    };
+    delete(call, name, &wish).await.map(|_| ())
+}
+
+/// Notes in a budget that a pod is being disrupted, so that no second eviction counts on the same allowance.
+pub async fn disrupt(call: &Call, budget: &Value, pod: &Value) -> Result<(), Status> {
+    let kinds = call.state.kinds();
+    let kind = kinds.resource("policy", "poddisruptionbudgets").ok_or_else(Status::no_such_resource)?;
+    let key = key(kind, meta::namespace(budget), meta::name(budget));
+    let snapshot = call.state.snapshot();
+    let entry = snapshot.get(&key).ok_or_else(|| Status::not_found("policy", "poddisruptionbudgets", meta::name(budget)))?;
+    let mut new = decode(entry);
+    let allowed = new.i64_at(&["status", "disruptionsAllowed"]).unwrap_or(0);
+    if allowed < 1 {
+        return Err(Status::modified("policy", "poddisruptionbudgets", meta::name(budget)));
+    }
+    new.set_at(&["status", "disruptionsAllowed"], allowed - 1);
+    new.set_at(&["status", "disruptedPods", meta::name(pod)], meta::format_time(call.now));
+    let old = decode(entry);
+    match crate::write::replace(call, entry, &old, new, false).await? {
+        Some(_) => Ok(()),
+        None => Err(Status::too_many_requests("Cannot evict pod as its disruption budget is being changed.", 1)),
     }
 }

@@ -127,7 +127,9 @@ fn judge(call: &Call, warnings: &mut Vec<String>, problems: Vec<String>) -> Resu
             let kind = &call.kind.kind;
             let version = &call.version().name;
             let text = problems.join(", ");
-            return Err(Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {text}")));
+            return Err(Status::bad_request(format!(
+                "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {text}"
+            )));
         }
     }
     Ok(())
@@ -157,7 +159,8 @@ pub fn options(call: &Call) -> Result<Options, Status> {
 /// Who writes when nothing says so: the first part of the `User-Agent`.
 fn default_manager(headers: &HeaderMap) -> String {
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("unknown");
-    let name: String = agent.split('/').next().unwrap_or(agent).chars().filter(|letter| !letter.is_control()).take(MANAGER_MAX).collect();
+    let name: String =
+        agent.split('/').next().unwrap_or(agent).chars().filter(|letter| !letter.is_control()).take(MANAGER_MAX).collect();
     if name.is_empty() { "unknown".to_owned() } else { name }
 }
 

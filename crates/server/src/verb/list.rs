@@ -149,7 +149,11 @@ fn start(call: &Call, prefix: &str) -> Result<(Snapshot<Fields>, Option<String>)
 fn too_large(asked: Revision, current: Revision) -> Status {
     let mut status = Status::timeout(format!("Too large resource version: {asked}, current: {current}"), 1);
     let message = "Too large resource version".to_owned();
-    status.details.get_or_insert_default().causes.push(Cause { reason: "ResourceVersionTooLarge".into(), message, ..Cause::default() });
+    status.details.get_or_insert_default().causes.push(Cause {
+        reason: "ResourceVersionTooLarge".into(),
+        message,
+        ..Cause::default()
+    });
     status
 }
 

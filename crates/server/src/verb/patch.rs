@@ -60,7 +60,12 @@ fn patched(call: &Call, media: &str, document: &mut Value, patch: &Value) -> Res
     let kind = &call.kind;
     match media {
         "application/json-patch+json" => json::apply(document, patch).map_err(|error| {
-            Status::invalid(&kind.group, &kind.kind, &call.path.name, &[FieldError::invalid("patch", Value::Null, error.to_string())])
+            Status::invalid(
+                &kind.group,
+                &kind.kind,
+                &call.path.name,
+                &[FieldError::invalid("patch", Value::Null, error.to_string())],
+            )
         }),
         "application/merge-patch+json" => {
             if patch.as_object().is_none() {
@@ -86,12 +91,7 @@ async fn apply(call: &Call, body: &[u8]) -> Result<Response<Body>, Status> {
     if input.document.get(&["metadata", "managedFields"]).is_some_and(|list| !list.is_empty()) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    let options = Options {
-        create: call.subresource().is_none(),
-        update: true,
-        manager_recorded: true,
-        ..input::options(call)?
-    };
+    let options = Options { create: call.subresource().is_none(), update: true, manager_recorded: true, ..input::options(call)? };
     meta::set(&mut input.document, "name", call.path.name.as_str());
     let (document, warnings) = (input.document, input.warnings);
     let force = call.query.flag("force");
@@ -103,7 +103,8 @@ async fn apply(call: &Call, body: &[u8]) -> Result<Response<Body>, Status> {
         });
         let schema = call.version().schema().ok_or_else(|| Status::unsupported_media_type(&SUPPORTED[..2]))?;
         let recorder = Manager { name: manager, subresource: call.subresource(), now: call.now };
-        let ignored: &[&[&str]] = if call.subresource().is_none() && call.version().subresource("status").is_some() { &[&["status"]] } else { &[] };
+        let ignored: &[&[&str]] =
+            if call.subresource().is_none() && call.version().subresource("status").is_some() { &[&["status"]] } else { &[] };
         let mut applied = apply::apply(live.as_ref(), &document, schema, recorder, force, ignored)?;
         meta::set(&mut applied, "name", call.path.name.as_str());
         call.kind.to_stored(call.version(), &mut applied);

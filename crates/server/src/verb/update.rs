@@ -1,6 +1,9 @@
 //! `update`: the whole object is replaced by the one of the body; what the endpoint may not write stays.
 
-use api::{document::{Value, meta}, status::Status};
+use api::{
+    document::{Value, meta},
+    status::Status,
+};
 use bytes::Bytes;
 use http::Response;
 

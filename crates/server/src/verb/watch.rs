@@ -59,7 +59,12 @@ pub fn serve(call: &Call) -> Result<Response<Body>, Status> {
     let bookmarks = call.query.flag("allowWatchBookmarks");
     if streamed_list && call.query.get("resourceVersionMatch") != Some("NotOlderThan") {
         let why = "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[api::status::FieldError::forbidden("resourceVersionMatch", why)]));
+        return Err(Status::invalid(
+            "meta.k8s.io",
+            "ListOptions",
+            "",
+            &[api::status::FieldError::forbidden("resourceVersionMatch", why)],
+        ));
     }
     let snapshot = call.state.snapshot();
     let (start, initial) = if streamed_list || from == 0 {

@@ -1,0 +1,16 @@
+//! Reviews: kinds that are answered and forgotten.
+
+use api::{document::Value, status::Status};
+use http::{Response, StatusCode};
+
+use crate::{
+    authz::review,
+    body::Body,
+    request::{Call, answer},
+};
+
+/// Answers a created review.
+pub fn serve(call: &Call, document: Value) -> Result<Response<Body>, Status> {
+    let answered = review::reviewed(call, &document).ok_or_else(Status::no_such_resource)??;
+    Ok(answer(StatusCode::CREATED, &answered))
+}

@@ -1,0 +1,224 @@
+//! The API over the network: who is let in, and what a joining node goes through. Real TLS on loopback, the whole server behind it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use server::listen::{Limits, Listener};
+use server::pki::{BootstrapToken, Issued, Pki};
+use server::{Server, Settings};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+struct Cluster {
+    server: Server,
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// How a caller proves who it is.
+#[derive(Clone, Copy)]
+enum As<'a> {
+    Nobody,
+    Certificate(&'a str, &'a str),
+    Token(&'a str),
+    Pem(&'a [u8], &'a [u8]),
+}
+
+const ADMIN: As<'static> = As::Certificate("admin", "system:masters");
+
+impl Cluster {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::open(Settings::new(dir.path())).await.unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let listener = Listener::new(server_pki(&server), Limits::default()).unwrap();
+        tokio::spawn(listener.serve(socket, server.service(), shutdown.clone()));
+        Self { server, address, shutdown, _dir: dir }
+    }
+
+    fn pki(&self) -> &Pki {
+        server_pki(&self.server)
+    }
+
+    async fn call(&self, who: As<'_>, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
+        request = request.header("host", "localhost").header("content-type", "application/json");
+        if let As::Token(token) = who {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let body = body.map(|b| b.to_string()).unwrap_or_default();
+        let request = request.body(Full::new(Bytes::from(body))).unwrap();
+        let tcp = TcpStream::connect(self.address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(self.client(who));
+        let stream = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.unwrap();
+        let code = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let value = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes).into_owned()));
+        (code, value)
+    }
+
+    fn client(&self, who: As<'_>) -> Arc<rustls::ClientConfig> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.pki().authority().der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder = builder.with_root_certificates(roots);
+        let with = |certificate: rustls_pki_types::CertificateDer<'static>, key: Vec<u8>| {
+            let key = rustls_pki_types::PrivateKeyDer::Pkcs8(key.into());
+            builder.clone().with_client_auth_cert(vec![certificate], key).unwrap()
+        };
+        Arc::new(match who {
+            As::Nobody | As::Token(_) => builder.with_no_client_auth(),
+            As::Certificate(name, group) => {
+                let issued: Issued = self.pki().issue_client(name, &[group], Duration::from_secs(600)).unwrap();
+                with(issued.certificate_der, issued.key_der)
+            }
+            As::Pem(certificate, key) => with(certificate.to_vec().into(), key.to_vec()),
+        })
+    }
+}
+
+fn server_pki(server: &Server) -> &Pki {
+    &server.state().security.pki
+}
+
+#[tokio::test]
+async fn strangers_see_health_and_version_alone() {
+    let cluster = Cluster::start().await;
+    assert_eq!(cluster.call(As::Nobody, "GET", "/healthz", None).await.0, 200);
+    assert_eq!(cluster.call(As::Nobody, "GET", "/version", None).await.0, 200);
+    let (code, status) = cluster.call(As::Nobody, "GET", "/api/v1/namespaces/default/secrets", None).await;
+    assert_eq!(code, 403);
+    assert_eq!(
+        status["message"],
+        "secrets is forbidden: User \"system:anonymous\" cannot list resource \"secrets\" in API group \"\" in the namespace \"default\""
+    );
+    assert_eq!(cluster.call(As::Token("wrong"), "GET", "/healthz", None).await.0, 401);
+    assert_eq!(cluster.call(As::Nobody, "GET", "/metrics", None).await.0, 403);
+}
+
+#[tokio::test]
+async fn an_administrator_sees_what_every_cluster_starts_with() {
+    let cluster = Cluster::start().await;
+    let (code, list) = cluster.call(ADMIN, "GET", "/api/v1/namespaces", None).await;
+    assert_eq!(code, 200, "{list}");
+    assert_eq!(list["items"].as_array().unwrap().len(), 4);
+    let (code, role) = cluster.call(ADMIN, "GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/edit", None).await;
+    assert_eq!(code, 200);
+    assert!(!role["rules"].as_array().unwrap().is_empty());
+    let (code, page) = cluster.call(ADMIN, "GET", "/metrics", None).await;
+    assert_eq!(code, 200);
+    assert!(page.as_str().unwrap().contains("apiserver_request_total{"), "{page}");
+}
+
+#[tokio::test]
+async fn a_service_account_acts_by_its_token_within_its_rights() {
+    let cluster = Cluster::start().await;
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "robot" } });
+    let (code, made) = cluster.call(ADMIN, "POST", "/api/v1/namespaces/default/serviceaccounts", Some(account)).await;
+    assert_eq!(code, 201, "{made}");
+    let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} });
+    let path = "/api/v1/namespaces/default/serviceaccounts/robot/token";
+    let (code, answer) = cluster.call(ADMIN, "POST", path, Some(request)).await;
+    assert_eq!(code, 201, "{answer}");
+    let token = answer["status"]["token"].as_str().unwrap();
+    let (code, _) = cluster.call(As::Token(token), "GET", "/api/v1/namespaces/default/pods", None).await;
+    assert_eq!(code, 403);
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "robot" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "robot", "namespace": "default" }],
+    });
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
+    let (code, made) = cluster.call(ADMIN, "POST", bindings, Some(binding)).await;
+    assert_eq!(code, 201, "{made}");
+    let granted =
+        async { while cluster.call(As::Token(token), "GET", "/api/v1/namespaces/default/pods", None).await.0 != 200 {} };
+    tokio::time::timeout(Duration::from_secs(5), granted).await.unwrap();
+    assert_eq!(cluster.call(As::Token(token), "GET", "/api/v1/namespaces/default/secrets", None).await.0, 403);
+    let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
+    let (code, who) =
+        cluster.call(As::Token(token), "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", Some(review)).await;
+    assert_eq!(code, 201, "{who}");
+    assert_eq!(who["status"]["userInfo"]["username"], "system:serviceaccount:default:robot");
+    cluster.call(ADMIN, "DELETE", "/api/v1/namespaces/default/serviceaccounts/robot", None).await;
+    assert_eq!(cluster.call(As::Token(token), "GET", "/version", None).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_node_joins_with_a_token_and_a_certificate_request() {
+    let cluster = Cluster::start().await;
+    let token = BootstrapToken::generate().unwrap();
+    let secrets = "/api/v1/namespaces/kube-system/secrets";
+    let (code, made) = cluster.call(ADMIN, "POST", secrets, Some(token.manifest(None, "test"))).await;
+    assert_eq!(code, 201, "{made}");
+    let token = token.to_string();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "system:nodes");
+    params.distinguished_name.push(rcgen::DnType::CommonName, "system:node:n1");
+    let pem = params.serialize_request(&key).unwrap().pem().unwrap();
+    let requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let request = json!({
+        "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": { "name": "n1" },
+        "spec": {
+            "request": base64_of(&pem), "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
+            "usages": ["digital signature", "client auth"],
+        },
+    });
+    let (code, made) = cluster.call(As::Token(&token), "POST", requests, Some(request)).await;
+    assert_eq!(code, 201, "{made}");
+    let path = format!("{requests}/n1");
+    let signed = async {
+        loop {
+            let (_, found) = cluster.call(As::Token(&token), "GET", &path, None).await;
+            if let Some(certificate) = found["status"]["certificate"].as_str() {
+                return certificate.to_owned();
+            }
+        }
+    };
+    let certificate = tokio::time::timeout(Duration::from_secs(5), signed).await.unwrap();
+    let (_, block) = x509_parser::pem::parse_x509_pem(&bytes_of(&certificate)).unwrap();
+    let key = key.serialize_der();
+    let node = As::Pem(&block.contents, &key);
+    let own = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" } });
+    let (code, made) = cluster.call(node, "POST", "/api/v1/nodes", Some(own)).await;
+    assert_eq!(code, 201, "{made}");
+    let other = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n2" } });
+    assert_eq!(cluster.call(node, "POST", "/api/v1/nodes", Some(other)).await.0, 403);
+    assert_eq!(cluster.call(node, "GET", "/api/v1/nodes/n1", None).await.0, 200);
+    assert_eq!(cluster.call(node, "GET", "/api/v1/nodes/n2", None).await.0, 403);
+    assert_eq!(cluster.call(node, "GET", secrets, None).await.0, 403);
+    assert_eq!(cluster.call(node, "GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", None).await.0, 200);
+    assert_eq!(cluster.call(node, "GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn2", None).await.0, 403);
+    assert_eq!(cluster.call(node, "GET", "/api/v1/pods?fieldSelector=metadata.name%3Dn1", None).await.0, 403);
+}
+
+fn base64_of(text: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+fn bytes_of(text: &str) -> Vec<u8> {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+}
