@@ -1,1 +1,2 @@
-//! To be written.
+//! For tests alone: golden files, seeds, a clock that a test moves, builders of objects.
+

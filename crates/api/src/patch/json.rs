@@ -1,4 +1,4 @@
-//! RFC 6902.
+//! RFC 6902, by the `json-patch` crate.
 
 use super::PatchError;
 use crate::document::Value;
@@ -7,6 +7,11 @@ use crate::document::Value;
 ///
 /// # Errors
 /// When the patch is malformed, or an operation does not fit; the document is then as it was.
-pub fn apply(_document: &mut Value, _patch: &Value) -> Result<(), PatchError> {
-    Err(PatchError::Form("JSON patches are not served yet".to_owned()))
+pub fn apply(document: &mut Value, patch: &Value) -> Result<(), PatchError> {
+    let patch: json_patch::Patch = serde_json::from_value(patch.into()).map_err(|error| PatchError::Form(error.to_string()))?;
+    let mut changed: serde_json::Value = (&*document).into();
+    json_patch::patch(&mut changed, &patch)
+        .map_err(|error| PatchError::Unfit(format!("the server rejected our request due to an error in our request: {error}")))?;
+    *document = changed.into();
+    Ok(())
 }
