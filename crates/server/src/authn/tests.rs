@@ -141,15 +141,8 @@ fn bootstrap_tokens_are_good_until_they_expire_or_change() {
     let secret = |change: &[(&str, &str)]| {
         let mut manifest = token.manifest(None, "");
         for (key, value) in change {
-            manifest["stringData"][*key] = (*value).into();
+            manifest["data"][*key] = STANDARD.encode(value).into();
         }
-        let data: serde_json::Map<String, serde_json::Value> = manifest["stringData"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(k, v)| (k.clone(), STANDARD.encode(v.as_str().unwrap()).into()))
-            .collect();
-        manifest["data"] = data.into();
         api::document::Value::from(manifest)
     };
     cluster.objects.put("", "secrets", secret(&[]));

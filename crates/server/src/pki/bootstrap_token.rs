@@ -1,6 +1,8 @@
 //! Bootstrap tokens: what a new machine shows once to ask for its own certificate. `abcdef.0123456789abcdef`.
 
 use super::PkiError;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 use std::str::FromStr;
 
@@ -67,25 +69,23 @@ impl BootstrapToken {
 
     /// The Secret that makes the server accept it; `expires` is RFC 3339, none for a token without end.
     pub fn manifest(&self, expires: Option<&str>, description: &str) -> serde_json::Value {
-        let mut data = serde_json::json!({
-            "token-id": self.id,
-            "token-secret": self.secret,
-            "usage-bootstrap-authentication": "true",
-            "usage-bootstrap-signing": "true",
-            "auth-extra-groups": NODE_BOOTSTRAPPERS,
-        });
-        if !description.is_empty() {
-            data["description"] = description.into();
-        }
-        if let Some(expires) = expires {
-            data["expiration"] = expires.into();
-        }
+        let mut data = vec![
+            ("token-id", self.id.as_str()),
+            ("token-secret", &self.secret),
+            ("usage-bootstrap-authentication", "true"),
+            ("usage-bootstrap-signing", "true"),
+            ("auth-extra-groups", NODE_BOOTSTRAPPERS),
+        ];
+        data.extend(expires.map(|expires| ("expiration", expires)));
+        data.extend((!description.is_empty()).then_some(("description", description)));
+        let data: serde_json::Map<String, serde_json::Value> =
+            data.into_iter().map(|(key, text)| (key.to_owned(), STANDARD.encode(text).into())).collect();
         serde_json::json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": { "name": self.secret_name(), "namespace": TOKEN_NAMESPACE },
             "type": TOKEN_TYPE,
-            "stringData": data,
+            "data": data,
         })
     }
 }
