@@ -222,3 +222,111 @@ fn bytes_of(text: &str) -> Vec<u8> {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.decode(text).unwrap()
 }
+
+/// A node's endpoint: answers logs with their path, and echoes what is executed.
+async fn serve_node(cluster: &Cluster) -> u16 {
+    let leaf = server::pki::Leaf {
+        name: "system:node:n1".into(),
+        organizations: vec!["system:nodes".into()],
+        names: vec!["n1".into()],
+        addresses: vec![],
+        usage: server::pki::Usage::Server,
+        lifetime: Duration::from_secs(600),
+    };
+    let issued = cluster.pki().authority().issue(&leaf, std::time::SystemTime::now()).unwrap();
+    let key = rustls_pki_types::PrivateKeyDer::Pkcs8(issued.key_der.into());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![issued.certificate_der], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = socket.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let stream = TokioIo::new(acceptor.accept(stream).await.unwrap());
+                let http = hyper::server::conn::http1::Builder::new();
+                let _ = http.serve_connection(stream, hyper::service::service_fn(node_answer)).with_upgrades().await;
+            });
+        }
+    });
+    port
+}
+
+async fn node_answer(
+    mut request: Request<hyper::body::Incoming>,
+) -> Result<http::Response<Full<Bytes>>, std::convert::Infallible> {
+    if request.uri().path().starts_with("/containerLogs/ns/p/waits") {
+        let waiting = Full::new(Bytes::from("container \"waits\" in pod \"p\" is waiting to start: ContainerCreating"));
+        return Ok(http::Response::builder().status(400).body(waiting).unwrap());
+    }
+    if !request.headers().contains_key("upgrade") {
+        return Ok(http::Response::new(Full::new(Bytes::from(request.uri().to_string()))));
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let (mut read, mut write) = tokio::io::split(TokioIo::new(upgrade.await.unwrap()));
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+    });
+    let protocol = request.headers()["sec-websocket-protocol"].clone();
+    let switch = http::Response::builder().status(101).header("connection", "Upgrade").header("upgrade", "websocket");
+    Ok(switch.header("sec-websocket-protocol", protocol).body(Full::default()).unwrap())
+}
+
+#[tokio::test]
+async fn logs_and_exec_come_through_the_server_from_the_node() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let cluster = Cluster::start().await;
+    let port = serve_node(&cluster).await;
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" },
+        "status": {
+            "addresses": [{ "type": "InternalIP", "address": "127.0.0.1" }],
+            "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
+        },
+    });
+    assert_eq!(cluster.call(ADMIN, "POST", "/api/v1/nodes", Some(node.clone())).await.0, 201);
+    let (code, answer) = cluster.call(ADMIN, "PUT", "/api/v1/nodes/n1/status", Some(node)).await;
+    assert_eq!(code, 200, "{answer}");
+    for (path, kind, name) in [("namespaces", "Namespace", "ns"), ("namespaces/ns/serviceaccounts", "ServiceAccount", "default")]
+    {
+        let object = json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name } });
+        assert_eq!(cluster.call(ADMIN, "POST", &format!("/api/v1/{path}"), Some(object)).await.0, 201);
+    }
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p" },
+        "spec": { "nodeName": "n1", "containers": [{ "name": "c", "image": "i" }, { "name": "waits", "image": "i" }] },
+    });
+    let (code, made) = cluster.call(ADMIN, "POST", "/api/v1/namespaces/ns/pods", Some(pod)).await;
+    assert_eq!(code, 201, "{made}");
+    let of = |rest: &str| format!("/api/v1/namespaces/ns/pods/p/{rest}");
+    let (code, text) = cluster.call(ADMIN, "GET", &of("log?container=c&tailLines=5"), None).await;
+    assert_eq!((code, text.as_str().unwrap()), (200, "/containerLogs/ns/p/c?tailLines=5"));
+    let (code, status) = cluster.call(ADMIN, "GET", &of("log?container=x"), None).await;
+    assert_eq!((code, status["message"].as_str().unwrap()), (400, "container x is not valid for pod p"));
+    let (code, status) = cluster.call(ADMIN, "GET", &of("log?container=waits"), None).await;
+    let waiting = "container \"waits\" in pod \"p\" is waiting to start: ContainerCreating";
+    assert_eq!((code, status["message"].as_str().unwrap()), (400, waiting));
+    assert_eq!(cluster.call(As::Nobody, "GET", &of("log?container=c"), None).await.0, 403);
+
+    let tcp = TcpStream::connect(cluster.address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(cluster.client(ADMIN));
+    let mut stream = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+    let head = format!(
+        "GET {} HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+         sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: v5.channel.k8s.io\r\n\r\n",
+        of("exec?container=c&command=sh&stdout=true")
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 101 ") && answer.contains("v5.channel.k8s.io"), "{answer}");
+    stream.write_all(b"ping").await.unwrap();
+    let mut echo = [0; 4];
+    stream.read_exact(&mut echo).await.unwrap();
+    assert_eq!(&echo, b"ping");
+}
