@@ -1,9 +1,10 @@
 //! What security learns from the store: fills the indexes of authorization at start and keeps them up to date by its events, writes the
-//! roles and namespaces that every cluster starts with, keeps aggregated roles together, and answers certificate requests. One
-//! task a row of [`FEEDS`]; each sleeps until something under its prefix changes.
+//! roles and namespaces that every cluster starts with, keeps aggregated roles together, keeps the count of quotas in their status, and
+//! answers certificate requests. One task a row of [`FEEDS`]; each sleeps until something under its prefix changes.
 
 mod first_objects;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::document::Value;
@@ -20,6 +21,7 @@ use crate::signing::{self, Action};
 use crate::state::{Fields, State, decode};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
+const QUOTAS: &str = "/core/resourcequotas/";
 
 /// What is learnt from the objects under one prefix.
 struct Feed {
@@ -37,6 +39,7 @@ struct Feed {
 enum After {
     Aggregate,
     Sign,
+    Count,
 }
 
 const FEEDS: &[Feed] = &[
@@ -55,6 +58,7 @@ const FEEDS: &[Feed] = &[
         apply: |_, _| (),
         after: Some(After::Sign),
     },
+    Feed { prefix: "/", load: |_, _| (), apply: |_, _| (), after: Some(After::Count) },
 ];
 
 /// The running tasks; they end with it.
@@ -84,7 +88,10 @@ pub(crate) async fn start(state: &Arc<State>) -> Result<Feeds, CommitError> {
 async fn follow(state: Arc<State>, feed: &'static Feed, mut from: Revision) {
     // What was left undone when the server went down is done first.
     let snapshot = state.snapshot();
-    finish(&state, feed, snapshot.range(feed.prefix, None).map(|entry| decode(entry)).collect()).await;
+    if must_finish(feed, &snapshot) {
+        finish(&state, feed, snapshot.range(feed.prefix, None).map(|entry| entry.key.clone()).collect()).await;
+    }
+    drop(snapshot);
     loop {
         let Ok(mut watch) = state.store.watch(feed.prefix, from) else {
             from = reload(&state, feed);
@@ -94,8 +101,9 @@ async fn follow(state: Arc<State>, feed: &'static Feed, mut from: Revision) {
             match watch.next().await {
                 Ok(batch) => {
                     batch.events.iter().for_each(|event| (feed.apply)(&state, event));
-                    let changed = batch.events.iter().filter(|event| !event.deleted);
-                    finish(&state, feed, changed.map(|event| decode(&event.entry)).collect()).await;
+                    if must_finish(feed, &state.snapshot()) {
+                        finish(&state, feed, batch.events.iter().map(|event| event.entry.key.clone()).collect()).await;
+                    }
                 }
                 Err(store::WatchError::Closed) => return,
                 Err(error) => {
@@ -177,7 +185,16 @@ fn apply_graph(state: &State, event: &Event<Fields>, source: Source) {
     }
 }
 
-async fn finish(state: &Arc<State>, feed: &Feed, changed: Vec<Value>) {
+/// Whether there can be work after a batch: most clusters have no quota, and then every change costs this look alone.
+fn must_finish(feed: &Feed, snapshot: &Snapshot<Fields>) -> bool {
+    match feed.after {
+        None => false,
+        Some(After::Aggregate | After::Sign) => true,
+        Some(After::Count) => snapshot.range(QUOTAS, None).next().is_some(),
+    }
+}
+
+async fn finish(state: &Arc<State>, feed: &Feed, changed: Vec<Arc<str>>) {
     match feed.after {
         None => {}
         Some(After::Aggregate) => {
@@ -186,10 +203,36 @@ async fn finish(state: &Arc<State>, feed: &Feed, changed: Vec<Value>) {
             }
         }
         Some(After::Sign) => {
-            for request in changed {
-                answer_request(state, &request).await;
+            for key in changed {
+                let request = state.snapshot().get(&key).map(|entry| decode(entry));
+                if let Some(request) = request {
+                    answer_request(state, &request).await;
+                }
             }
         }
+        Some(After::Count) => {
+            let namespaces: BTreeSet<&str> = changed.iter().filter_map(|key| Some(parts(key)?.1)).collect();
+            for namespace in namespaces.into_iter().filter(|namespace| !namespace.is_empty()) {
+                count_quotas(state, namespace).await;
+            }
+        }
+    }
+}
+
+/// Admission counts for itself; the status is what people and controllers read, and is right as soon as the events are through.
+async fn count_quotas(state: &Arc<State>, namespace: &str) {
+    use crate::security::Objects;
+    for mut quota in state.objects("", "resourcequotas", namespace) {
+        let status = crate::admission::resource_quota::status(&quota, &**state);
+        if quota.get(&["status"]) == Some(&status) {
+            continue;
+        }
+        quota.set_at(&["status"], status);
+        quota.set_at(&["apiVersion"], "v1");
+        quota.set_at(&["kind"], "ResourceQuota");
+        let name = escaped(api::document::meta::name(&quota));
+        let path = format!("/api/v1/namespaces/{namespace}/resourcequotas/{name}/status");
+        ask(state, Method::PUT, &path, quota.to_json()).await;
     }
 }
 

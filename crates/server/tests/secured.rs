@@ -330,3 +330,32 @@ async fn logs_and_exec_come_through_the_server_from_the_node() {
     stream.read_exact(&mut echo).await.unwrap();
     assert_eq!(&echo, b"ping");
 }
+
+#[tokio::test]
+async fn the_status_of_a_quota_follows_what_comes_and_goes() {
+    let cluster = Cluster::start().await;
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "q" }, "spec": { "hard": { "secrets": "1" } },
+    });
+    let quotas = "/api/v1/namespaces/default/resourcequotas";
+    assert_eq!(cluster.call(ADMIN, "POST", quotas, Some(quota)).await.0, 201);
+    let used_becomes = |wanted: &'static str| {
+        let cluster = &cluster;
+        async move {
+            let reached = async {
+                while cluster.call(ADMIN, "GET", &format!("{quotas}/q"), None).await.1["status"]["used"]["secrets"] != wanted {}
+            };
+            tokio::time::timeout(Duration::from_secs(5), reached).await.unwrap();
+        }
+    };
+    used_becomes("0").await;
+    let secrets = "/api/v1/namespaces/default/secrets";
+    let secret = |name: &str| Some(json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name } }));
+    assert_eq!(cluster.call(ADMIN, "POST", secrets, secret("a")).await.0, 201);
+    let (code, status) = cluster.call(ADMIN, "POST", secrets, secret("b")).await;
+    let exceeded = "secrets \"b\" is forbidden: exceeded quota: q, requested: secrets=1, used: secrets=1, limited: secrets=1";
+    assert_eq!((code, status["message"].as_str().unwrap()), (403, exceeded));
+    used_becomes("1").await;
+    cluster.call(ADMIN, "DELETE", &format!("{secrets}/a"), None).await;
+    used_becomes("0").await;
+}

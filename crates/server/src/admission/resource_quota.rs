@@ -6,6 +6,7 @@ mod usage;
 pub use usage::{pod_total, usage_of};
 
 use super::{Ground, Operation, Review, limit_ranger::quantity};
+use crate::security::Objects;
 use api::document::{Value, meta};
 use api::quantity::Quantity;
 use api::status::Status;
@@ -103,7 +104,7 @@ fn check(
     if relevant.is_empty() {
         return Ok(());
     }
-    let used = used(review.namespace, quota, ground, ledger);
+    let used = used(review.namespace, quota, ground.objects, ledger);
     let exceeded: Vec<&String> = relevant
         .iter()
         .filter(|(k, limit)| used.get(*k).copied().unwrap_or_default() + wanted[*k] > **limit)
@@ -127,11 +128,11 @@ fn hard_limits(quota: &Value) -> Amounts {
 }
 
 /// What a quota's namespace holds now, of what the quota limits.
-fn used(namespace: &str, quota: &Value, ground: &Ground<'_>, ledger: &[Reservation]) -> Amounts {
+fn used(namespace: &str, quota: &Value, objects: &dyn Objects, ledger: &[Reservation]) -> Amounts {
     let hard = hard_limits(quota);
     let mut total = Amounts::new();
     for (group, resource) in usage::sources(&hard) {
-        for object in ground.objects.objects(&group, &resource, namespace) {
+        for object in objects.objects(&group, &resource, namespace) {
             let pod = group.is_empty() && resource == "pods";
             if usage::in_scope(quota, pod.then_some(&object)) {
                 add(&mut total, usage_of(&group, &resource, &object));
@@ -146,6 +147,18 @@ fn used(namespace: &str, quota: &Value, ground: &Ground<'_>, ledger: &[Reservati
     }
     total.retain(|name, _| hard.contains_key(name));
     total
+}
+
+/// The status that a quota should have by what is stored: its limits, and what is used of each.
+pub fn status(quota: &Value, objects: &dyn Objects) -> Value {
+    let used = used(meta::namespace(quota), quota, objects, &[]);
+    let mut status = Value::object();
+    for (name, limit) in hard_limits(quota) {
+        let amount = used.get(&name).copied().unwrap_or_default();
+        status.set_at(&["hard", &name], limit.to_string());
+        status.set_at(&["used", &name], amount.to_string());
+    }
+    status
 }
 
 fn add(total: &mut Amounts, more: Amounts) {
