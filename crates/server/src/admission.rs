@@ -147,6 +147,7 @@ const PLUGINS: &[Plugin] = &[
 
 /// Runs every mutating step.
 pub async fn mutate(review: &mut Review<'_>, state: &State) -> Result<(), Status> {
+    service_account::wait_for_default(review, state).await;
     run(review, &Ground { objects: state, security: &state.security }, |plugin| plugin.mutate)
 }
 

@@ -359,3 +359,19 @@ async fn the_status_of_a_quota_follows_what_comes_and_goes() {
     cluster.call(ADMIN, "DELETE", &format!("{secrets}/a"), None).await;
     used_becomes("0").await;
 }
+
+#[tokio::test]
+async fn the_first_pod_of_a_namespace_waits_for_its_account() {
+    let cluster = Cluster::start().await;
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "ns" } });
+    assert_eq!(cluster.call(ADMIN, "POST", "/api/v1/namespaces", Some(namespace)).await.0, 201);
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p" }, "spec": { "containers": [{ "name": "c", "image": "i" }] },
+    });
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
+    let (pod, account) = tokio::join!(
+        cluster.call(ADMIN, "POST", "/api/v1/namespaces/ns/pods", Some(pod)),
+        cluster.call(ADMIN, "POST", "/api/v1/namespaces/ns/serviceaccounts", Some(account)),
+    );
+    assert_eq!((pod.0, account.0), (201, 201), "{}", pod.1);
+}

@@ -1,8 +1,10 @@
 //! A pod runs as a service account: `default` when it names none, its token mounted unless someone said no.
 
 use super::{Ground, Operation, Review};
+use crate::State;
 use api::document::{Value, meta};
 use api::status::Status;
+use std::time::Duration;
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -12,6 +14,33 @@ pub(crate) const MOUNTED_TOKEN_SECONDS: i64 = 3607;
 const ENFORCE_MOUNTABLE: &str = "kubernetes.io/enforce-mountable-secrets";
 /// Letters and digits of generated names: no vowels, nothing to misread.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// How long a pod waits for the `default` account of a namespace that was made a moment ago.
+const DEFAULT_ACCOUNT_WAIT: Duration = Duration::from_secs(1);
+
+/// A namespace and its first pod often come together, and a controller makes the account between them: waits until it is there.
+/// A pod for which it never comes is refused by the plugin.
+pub(super) async fn wait_for_default(review: &Review<'_>, state: &State) {
+    let named = account_name(review.object);
+    if !review.creates_pod() || !matches!(named, "" | "default") || meta::annotation(review.object, MIRROR).is_some() {
+        return;
+    }
+    let key = format!("/core/serviceaccounts/{}/default", review.namespace);
+    let namespace = format!("/core/namespaces//{}", review.namespace);
+    let snapshot = state.snapshot();
+    if snapshot.get(&key).is_some() || snapshot.get(&namespace).is_none() {
+        return;
+    }
+    let Ok(mut watch) = state.store.watch(&key, snapshot.revision()) else { return };
+    let appears = async {
+        while state.snapshot().get(&key).is_none() {
+            if watch.next().await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DEFAULT_ACCOUNT_WAIT, appears).await;
+}
 
 pub(super) fn mutate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(), Status> {
     if !review.creates_pod() || meta::annotation(review.object, MIRROR).is_some() {
