@@ -211,6 +211,7 @@ async fn finish(state: &Arc<State>, feed: &Feed, changed: Vec<Arc<str>>) {
             }
         }
         Some(After::Count) => {
+            state.security.quota.seen(changed.iter().map(|key| &**key));
             let namespaces: BTreeSet<&str> = changed.iter().filter_map(|key| Some(parts(key)?.1)).collect();
             for namespace in namespaces.into_iter().filter(|namespace| !namespace.is_empty()) {
                 count_quotas(state, namespace).await;

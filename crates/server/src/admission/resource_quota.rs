@@ -34,6 +34,22 @@ struct Reservation {
 #[derive(Default)]
 pub struct Ledger(Mutex<Vec<Reservation>>);
 
+impl Ledger {
+    /// The store shows what became of these: `/group/plural/namespace/name`. They are counted from there now, or gone.
+    pub fn seen<'k>(&self, keys: impl Iterator<Item = &'k str>) {
+        let mut ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ledger.is_empty() {
+            return;
+        }
+        for key in keys {
+            let parts: Vec<&str> = key.split('/').skip(1).collect();
+            let [group, plural, namespace, name] = parts[..] else { continue };
+            let resource = usage::qualified(if group == "core" { "" } else { group }, plural);
+            ledger.retain(|r| r.namespace != namespace || r.name != name || r.resource != resource);
+        }
+    }
+}
+
 pub(super) fn validate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(), Status> {
     let counted = matches!(review.operation, Operation::Create | Operation::Update)
         && (review.subresource.is_empty() || review.subresource == "resize")
@@ -59,19 +75,16 @@ pub(super) fn validate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(
     let mut ledger = ground.security.quota.0.lock().unwrap_or_else(PoisonError::into_inner);
     let now = ground.security.now();
     ledger.retain(|r| now.duration_since(r.at).is_ok_and(|age| age < ON_ITS_WAY) && !stored(r, ground));
+    // Admission runs again when another write came first: what it granted this object before is not counted twice.
+    let name = if review.name.is_empty() { meta::name(review.object) } else { review.name }.to_owned();
+    let resource = usage::qualified(review.group, review.resource);
+    ledger.retain(|r| r.namespace != review.namespace || r.name != name || r.resource != resource);
     for quota in &quotas {
         check(review, ground, quota, &wanted, &ledger)?;
     }
     if !review.dry_run && review.operation == Operation::Create {
-        let name = if review.name.is_empty() { meta::name(review.object) } else { review.name };
-        ledger.push(Reservation {
-            namespace: review.namespace.to_owned(),
-            resource: usage::qualified(review.group, review.resource),
-            name: name.to_owned(),
-            usage: wanted,
-            object: review.object.clone(),
-            at: now,
-        });
+        let namespace = review.namespace.to_owned();
+        ledger.push(Reservation { namespace, resource, name, usage: wanted, object: review.object.clone(), at: now });
     }
     Ok(())
 }

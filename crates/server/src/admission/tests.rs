@@ -414,3 +414,20 @@ fn nobody_makes_a_certificate_request_in_another_name_or_already_approved() {
     let (signed, _) = change("status").run(&cluster, forged).unwrap();
     assert!(signed.array_at(&["status", "conditions"]).is_empty());
 }
+
+#[test]
+fn a_quota_counts_a_write_once_although_admission_runs_again_and_forgets_what_went() {
+    let mut cluster = cluster();
+    let quota = r#"{"metadata":{"namespace":"ns","name":"q"},"spec":{"hard":{"secrets":"1"}}}"#;
+    cluster.objects.put("", "resourcequotas", json(quota));
+    let write = |name: &str| {
+        let object = format!(r#"{{"metadata":{{"name":"{name}","namespace":"ns"}}}}"#);
+        Write { resource: "secrets", ..Write::default() }.run(&cluster, &object)
+    };
+    write("a").unwrap();
+    write("a").unwrap();
+    assert!(write("b").is_err());
+    // Written and removed again before anyone looked.
+    cluster.security.quota.seen(["/core/secrets/ns/a"].into_iter());
+    write("b").unwrap();
+}
