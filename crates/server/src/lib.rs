@@ -17,6 +17,7 @@ pub mod metrics;
 mod node_proxy;
 mod path;
 pub mod pki;
+mod protobuf;
 mod render;
 mod request;
 pub mod security;

@@ -22,8 +22,10 @@ const MOUNTED: i64 = 3607;
 
 /// Answers a `POST` of a TokenRequest.
 pub(crate) async fn serve(call: Call, body: Bytes) -> Result<Response<Body>, Status> {
-    let parsed = if body.is_empty() { Ok((Value::object(), Vec::new())) } else { Value::parse_json(&body) };
-    let (mut request, _) = parsed.map_err(|error| Status::bad_request(error.to_string()))?;
+    let mut request = match body.is_empty() {
+        true => Value::object(),
+        false => crate::verb::input::parse(&call, &body)?.document,
+    };
     let (namespace, name) = (call.path.namespace.as_str(), call.path.name.as_str());
     prepare(&mut request, namespace, name, &*call.state)?;
     let mut review = Review {

@@ -51,6 +51,9 @@ pub fn parse(call: &Call, bytes: &[u8]) -> Result<Input, Status> {
             Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {error}", call.kind.kind))
         })?,
         "application/yaml" | "application/apply-patch+yaml" => (parse_yaml(bytes)?, Vec::new()),
+        crate::protobuf::MEDIA_TYPE => {
+            (crate::protobuf::decode(bytes).map_err(|error| Status::bad_request(error.to_string()))?, Vec::new())
+        }
         _ => return Err(Status::unsupported_media_type(SUPPORTED)),
     };
     if document.as_object().is_none() {
