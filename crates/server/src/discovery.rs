@@ -9,7 +9,6 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     State, authn,
     body::{self, Body},
-    metrics,
     path::Query,
     render,
     request::answer,
