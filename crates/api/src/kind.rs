@@ -55,7 +55,7 @@ pub trait Convert: Send + Sync {
     /// From this version into the stored one.
     fn to_stored(&self, object: &mut Value);
     /// From the stored version into this one.
-    fn from_stored(&self, object: &mut Value);
+    fn to_served(&self, object: &mut Value);
 }
 
 /// One version of a kind.

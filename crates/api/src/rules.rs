@@ -4,6 +4,10 @@
 //! then ask the kind's `Rules`. Rules see documents alone: never the store, other objects or a clock.
 
 pub mod names;
+pub mod namespace;
+pub mod pod;
+pub mod service;
+pub mod workload;
 
 use crate::document::Value;
 use crate::identity::Identity;

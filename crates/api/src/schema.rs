@@ -12,6 +12,7 @@ mod unknown;
 
 pub use check::validate;
 pub use default::default;
+pub(crate) use facts::interned;
 pub use facts::{Description, named, names};
 pub use prune::prune;
 pub use unknown::unknown_fields;

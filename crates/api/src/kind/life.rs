@@ -1,6 +1,6 @@
 //! What holds for every kind when an object is written: defaults, preparation, validation, conversion.
 
-use super::{Kind, Version};
+use super::{Generation, Kind, Version};
 use crate::document::Value;
 use crate::rules::RuleContext;
 use crate::status::FieldError;
@@ -15,11 +15,11 @@ impl Kind {
     }
 
     /// Turns a stored document into a served version.
-    pub fn from_stored(&self, version: &Version, object: &mut Value) {
+    pub fn to_served(&self, version: &Version, object: &mut Value) {
         object.set_at(&["apiVersion"], crate::document::meta::join_api_version(&self.group, &version.name));
         object.set_at(&["kind"], self.kind.clone());
         if let Some(convert) = version.convert {
-            convert.from_stored(object);
+            convert.to_served(object);
         }
     }
 
@@ -32,7 +32,35 @@ impl Kind {
     /// Readies a document for the store: status reset on the main resource, everything else kept on `status`, generation, and the kind's rules.
     /// Name, uid, timestamps and resourceVersion are the server's.
     pub fn prepare(&self, new: &mut Value, old: Option<&Value>, context: &RuleContext<'_>) {
+        let has_status = self.storage_version().subresource("status").is_some();
+        if has_status && context.subresource.is_none() {
+            match old.and_then(|old| old.field("status")) {
+                Some(status) => new.set_at(&["status"], status.clone()),
+                None => drop(new.remove_at(&["status"])),
+            }
+        }
         self.rules.prepare(new, old, context);
+        self.count_generation(new, old);
+    }
+
+    /// Puts the generation: 1 at first, one more when what it counts has changed.
+    fn count_generation(&self, new: &mut Value, old: Option<&Value>) {
+        let generation = match (self.generation_on, old) {
+            (Generation::Never, _) => {
+                new.remove_at(&["metadata", "generation"]);
+                return;
+            }
+            (_, None) => 1,
+            (on, Some(old)) => {
+                let before = crate::document::meta::generation(old);
+                let changed = match on {
+                    Generation::Spec => new.field("spec") != old.field("spec"),
+                    Generation::Content | Generation::Never => content(new) != content(old),
+                };
+                if changed { before + 1 } else { before }
+            }
+        };
+        crate::document::meta::set(new, "generation", generation);
     }
 
     /// What is wrong with a document: metadata, structure, the kind's rules; with `old`, also with the change.
@@ -49,4 +77,12 @@ impl Kind {
     pub fn is_status(subresource: Option<&str>) -> bool {
         subresource == Some("status")
     }
+}
+
+/// Everything but `metadata` and `status`.
+fn content(object: &Value) -> Value {
+    let mut content = object.clone();
+    content.remove_at(&["metadata"]);
+    content.remove_at(&["status"]);
+    content
 }

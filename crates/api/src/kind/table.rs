@@ -89,7 +89,7 @@ impl KindTable {
         }
         groups.retain(|group| !group.versions.is_empty());
         for group in &mut groups {
-            group.versions.sort_by(|a, b| version_order(b).cmp(&version_order(a)));
+            group.versions.sort_by_key(|version| std::cmp::Reverse(version_order(version)));
         }
         let built_in = |group: &Group| KINDS.iter().position(|kind| kind.group == group.name);
         groups.sort_by(|a, b| {

@@ -156,3 +156,8 @@ fn typed(text: &'static str) -> Schema {
         _ => Schema { preserve_unknown: true, ..Schema::default() },
     }
 }
+
+/// The full name of a definition as a text that lives as long as the program; empty when there is no such definition.
+pub(crate) fn interned(name: &str) -> &'static str {
+    DEFINITIONS.get(&*short(name)).map_or("", |definition| definition.name)
+}

@@ -34,7 +34,7 @@ pub fn object(out: &mut Vec<u8>, kind: &Kind, version: &Version, entry: &Stored,
     }
     let mut object = decode(entry);
     api::document::meta::set(&mut object, "resourceVersion", revision.to_string());
-    kind.from_stored(version, &mut object);
+    kind.to_served(version, &mut object);
     object.write_json(out);
 }
 

@@ -57,7 +57,7 @@ pub fn table_head(version: &Version) -> Value {
 /// The row of a stored object; the object beside it is in the request's version.
 pub fn row(kind: &Kind, version: &Version, mut object: Value, rows: Rows, now: Timestamp) -> Value {
     let mut row = Value::object();
-    kind.from_stored(version, &mut object);
+    kind.to_served(version, &mut object);
     let cells = version.printer_columns.iter().map(|column| column.value(&object, now)).collect();
     row.set_at(&["cells"], Value::Array(cells));
     match rows {

@@ -42,7 +42,7 @@ pub async fn serve(call: &Call, body: Bytes) -> Result<Response<Body>, Status> {
         return Ok(answer(StatusCode::OK, &status.to_value()));
     }
     let mut object = object;
-    call.kind.from_stored(call.version(), &mut object);
+    call.kind.to_served(call.version(), &mut object);
     Ok(answer(StatusCode::OK, &object))
 }
 
@@ -58,7 +58,7 @@ pub async fn serve_collection(call: &Call, body: Bytes) -> Result<Response<Body>
         let (namespace, name) = crate::state::names(&entry.key);
         match delete_at(call, namespace, name, &wish).await {
             Ok((mut object, _)) => {
-                call.kind.from_stored(call.version(), &mut object);
+                call.kind.to_served(call.version(), &mut object);
                 items.push(object);
             }
             Err(status) if status.code == 404 => {}

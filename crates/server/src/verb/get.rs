@@ -36,7 +36,7 @@ pub fn render_entry(call: &Call, entry: &Stored, code: StatusCode) -> Response<B
         }
         Form::Metadata => {
             let mut object = decode(entry);
-            call.kind.from_stored(call.version(), &mut object);
+            call.kind.to_served(call.version(), &mut object);
             answer(code, &render::metadata_only(&object))
         }
     }

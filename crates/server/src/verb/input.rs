@@ -179,7 +179,7 @@ pub fn written(call: &Call, mut written: Written, warnings: &[String]) -> http::
         }
         Form::Metadata => answer(code, &render::metadata_only(&written.object)),
         Form::Object => {
-            call.kind.from_stored(call.version(), &mut written.object);
+            call.kind.to_served(call.version(), &mut written.object);
             answer(code, &written.object)
         }
     };

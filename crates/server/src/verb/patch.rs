@@ -43,7 +43,7 @@ async fn change(call: &Call, body: &[u8]) -> Result<Response<Body>, Status> {
     let wanted = |old: Option<&Value>| {
         let old = old.ok_or_else(|| call.not_found())?;
         let mut document = old.clone();
-        call.kind.from_stored(call.version(), &mut document);
+        call.kind.to_served(call.version(), &mut document);
         patched(call, media, &mut document, &patch)?;
         let mut input = Input { document, warnings: Vec::new() };
         input::check_fields(call, &mut input)?;
@@ -98,7 +98,7 @@ async fn apply(call: &Call, body: &[u8]) -> Result<Response<Body>, Status> {
     let wanted = |old: Option<&Value>| {
         let live = old.map(|old| {
             let mut live = old.clone();
-            call.kind.from_stored(call.version(), &mut live);
+            call.kind.to_served(call.version(), &mut live);
             live
         });
         let schema = call.version().schema().ok_or_else(|| Status::unsupported_media_type(&SUPPORTED[..2]))?;
