@@ -8,10 +8,16 @@ CORACLE = $(CARGO_TARGET_DIR)/release/coracle
 # Debian packages that building and testing need; each is installed only when its program is missing.
 TOOLS = cc:build-essential pkg-config:pkg-config cmake:cmake
 
-.PHONY: help build test install-tools clean
+OUT = out
+
+.PHONY: help run build test install-tools clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+run: install-tools build ## serve the Kubernetes API on 127.0.0.1:6443; data and kubeconfig below out/
+	@mkdir -p $(OUT)
+	$(CORACLE) server --data-dir $(OUT)/data --kubeconfig $(OUT)/kubeconfig
 
 build: ## the binary, optimised
 	$(CARGO) build --release --locked -p coracle

@@ -1,1 +1,3 @@
-//! To be written.
+//! Pure decisions: a snapshot, the time and a seed in; a plan and its why out. Never sees a socket, a file, a clock or entropy.
+
+pub mod pod_ip;
