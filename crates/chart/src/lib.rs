@@ -1,1 +1,1 @@
-//! To be written.
+//! Go templates with Helm's functions, pure: chart and values in, manifests out. Holds nothing yet.

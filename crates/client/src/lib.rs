@@ -1,1 +1,1 @@
-//! To be written.
+//! The only door to the API for controllers, nodes and platform parts. Holds nothing yet.

@@ -1,1 +1,1 @@
-//! To be written.
+//! The controllers that upstream Kubernetes has too. Holds nothing yet.

@@ -86,7 +86,7 @@ impl Pool {
         if let Some(ip) = self.address_of(holder) {
             return Ok(ip);
         }
-        let ip = self.never_used().or_else(|| self.rested(now)).ok_or_else(|| PodIpError::Exhausted {
+        let ip = self.never_used().or_else(|| self.rested(now)).ok_or(PodIpError::Exhausted {
             cidr: self.cidr,
             used: self.held.len(),
             resting: self.resting.len(),

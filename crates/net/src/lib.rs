@@ -1,1 +1,1 @@
-//! To be written.
+//! Kernel networking and the DNS server; receives data, watches nothing. Holds nothing yet.

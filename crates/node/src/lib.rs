@@ -1,1 +1,1 @@
-//! To be written.
+//! A pod's life on its node. Holds nothing yet.

@@ -1,1 +1,1 @@
-//! To be written.
+//! Containers; knows no Kubernetes. Holds nothing yet.

@@ -1,1 +1,1 @@
-//! To be written.
+//! A whole cluster in one process from a seed, for tests. Holds nothing yet.

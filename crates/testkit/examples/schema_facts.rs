@@ -47,9 +47,8 @@ fn read(documents: &Path) -> Result<Definitions, Box<dyn Error>> {
 
 /// Stable definitions, and whatever they refer to.
 fn reachable(definitions: &Definitions) -> BTreeSet<String> {
-    let unstable = |name: &str| {
-        name.split('.').any(|part| part.starts_with('v') && (part.contains("alpha") || part.contains("beta")))
-    };
+    let unstable =
+        |name: &str| name.split('.').any(|part| part.starts_with('v') && (part.contains("alpha") || part.contains("beta")));
     let mut kept = BTreeSet::new();
     let mut open: Vec<String> = definitions.keys().filter(|name| !unstable(name)).cloned().collect();
     while let Some(name) = open.pop() {
@@ -126,7 +125,8 @@ fn attributes(schema: &Value) -> String {
     let mut out = String::new();
     match text(schema, "x-kubernetes-list-type") {
         Some("map") => {
-            let keys: Vec<&str> = schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let keys: Vec<&str> =
+                schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let _ = write!(out, " l:{}", keys.join(","));
         }
         Some("set") => out.push_str(" set"),
@@ -149,7 +149,8 @@ fn one_line(text: &str) -> String {
 fn write_definition(name: &str, schema: &Value, facts: &mut String, descriptions: &mut String) {
     let _ = writeln!(facts, "@{} {}{}", short(name), type_of(schema), attributes(schema));
     let _ = writeln!(descriptions, "@{}\t{}", short(name), one_line(text(schema, "description").unwrap_or("")));
-    let required: Vec<&str> = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> =
+        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let none = Map::new();
     for (field, node) in schema.get("properties").and_then(Value::as_object).unwrap_or(&none) {
         let _ = write!(facts, "{field} {}{}", type_of(node), attributes(node));

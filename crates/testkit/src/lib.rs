@@ -1,2 +1,1 @@
-//! For tests alone: golden files, seeds, a clock that a test moves, builders of objects.
-
+//! For tests and developers: holds the program that writes the tables of built-in schemas (`examples/schema_facts.rs`).
