@@ -25,6 +25,7 @@ fn segment(folder: &std::path::Path) -> PathBuf {
 
 /// Writes and says what was acknowledged, until it is killed. Does nothing unless the test below starts it.
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "the parent reads what was acknowledged from standard output")]
 async fn child_that_writes_until_it_is_killed() {
     let Some(folder) = std::env::var_os(CHILD) else { return };
     let store = open(&Settings { checkpoint_bytes: 20_000, ..Settings::new(folder) }).await.unwrap();
