@@ -1,3 +1,4 @@
 //! Pure decisions: a snapshot, the time and a seed in; a plan and its why out. Never sees a socket, a file, a clock or entropy.
 
 pub mod pod_ip;
+pub mod pod_lifecycle;
