@@ -1,1 +1,9 @@
-//! Kernel networking and the DNS server; receives data, watches nothing. Holds nothing yet.
+//! Kernel networking and the DNS server: namespaces, links, routes, the rule set, names. Receives data and watches nothing; never knows a
+//! Kubernetes object, a client or a store, and decides nothing that `decide` could decide.
+
+pub mod link;
+pub mod machine;
+pub mod namespace;
+mod netlink;
+
+pub use netlink::NetlinkError;
