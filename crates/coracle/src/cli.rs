@@ -1,12 +1,23 @@
 //! The command line: one file a verb.
 
+mod apply;
 mod completion;
+mod down;
+mod image;
+mod join;
+mod kubeconfig;
+mod node;
 mod server;
+mod status;
+pub mod token;
+mod up;
 mod version;
 
 use clap::Parser;
 
-/// The microservice platform that one person can carry: the Kubernetes API in one binary.
+use crate::output;
+
+/// The microservice platform that one person can carry: Kubernetes in one binary.
 #[derive(Parser)]
 #[command(name = "coracle", version, propagate_version = true)]
 pub struct Command {
@@ -16,7 +27,26 @@ pub struct Command {
 
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// Serve the Kubernetes API from a data folder, until stopped
+    /// Start a cluster on this machine, or resume the one that was
+    Up(up::Arguments),
+    /// Stop everything, and leave the machine as it was
+    Down(down::Arguments),
+    /// Make this machine a node of another machine's cluster
+    Join(join::Arguments),
+    /// Show the nodes of this machine, and do to them what can happen to a machine
+    Node(node::Arguments),
+    /// Bring images in, show and remove them
+    Image(image::Arguments),
+    /// Show what runs here
+    Status(status::Arguments),
+    /// Bring manifests into a cluster by server-side apply
+    Apply(apply::Arguments),
+    /// Make tokens by which other machines join
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Print the administrator's kubeconfig, or merge it into another
+    Kubeconfig(kubeconfig::Arguments),
+    /// Serve the API and the controllers in the foreground, until stopped
     Server(server::Arguments),
     /// Print the completion script of a shell
     Completion(completion::Arguments),
@@ -31,6 +61,15 @@ impl Command {
     /// What went wrong, with the fix in its text.
     pub fn run(self) -> anyhow::Result<()> {
         match self.verb {
+            Verb::Up(arguments) => up::run(&arguments),
+            Verb::Down(arguments) => down::run(&arguments),
+            Verb::Join(arguments) => join::run(&arguments),
+            Verb::Node(arguments) => node::run(&arguments),
+            Verb::Image(arguments) => image::run(&arguments),
+            Verb::Status(arguments) => status::run(&arguments),
+            Verb::Apply(arguments) => apply::run(&arguments),
+            Verb::Token(verb) => token::run(&verb),
+            Verb::Kubeconfig(arguments) => kubeconfig::run(&arguments),
             Verb::Server(arguments) => server::run(&arguments),
             Verb::Completion(arguments) => completion::run(&arguments),
             Verb::Version(arguments) => version::run(&arguments),
@@ -39,10 +78,9 @@ impl Command {
 }
 
 /// Tells a person what went wrong, and why, cause by cause.
-#[expect(clippy::print_stderr, reason = "the one place where a failure of the command line is printed")]
 pub fn report(error: &anyhow::Error) {
-    eprintln!("coracle: {error}");
+    output::remark(&format!("coracle: {error}"));
     for cause in error.chain().skip(1) {
-        eprintln!("  because {cause}");
+        output::remark(&format!("  because {cause}"));
     }
 }

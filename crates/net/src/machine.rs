@@ -194,6 +194,11 @@ impl Machine {
     }
 }
 
+/// The kernel settings, below `/proc/sys`, that [`Machine::set_up`] changes in the host's network namespace.
+pub fn settings_changed() -> impl Iterator<Item = &'static str> {
+    sysctl::names()
+}
+
 fn socket() -> Result<Socket, LinkError> {
     Socket::open(Family::Route).map_err(ask("a socket"))
 }

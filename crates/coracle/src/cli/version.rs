@@ -1,18 +1,20 @@
 //! `coracle version`.
 
+use serde::Serialize;
+
+use crate::output::Form;
+
 /// How to print.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    output: Output,
+    #[command(flatten)]
+    form: Form,
 }
 
-/// For people, or for programs.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
+#[derive(Serialize)]
+struct Versions {
+    coracle: &'static str,
+    kubernetes: &'static str,
 }
 
 /// The version of the Kubernetes API that is served.
@@ -22,12 +24,8 @@ const KUBERNETES: &str = "1.37";
 ///
 /// # Errors
 /// Never.
-#[expect(clippy::print_stdout, reason = "the versions are this command's result")]
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let coracle = env!("CARGO_PKG_VERSION");
-    match arguments.output {
-        Output::Text => println!("coracle {coracle}\nKubernetes API {KUBERNETES}"),
-        Output::Json => println!("{}", serde_json::json!({"coracle": coracle, "kubernetes": KUBERNETES})),
-    }
+    let versions = Versions { coracle: env!("CARGO_PKG_VERSION"), kubernetes: KUBERNETES };
+    arguments.form.print(&versions, |versions| format!("coracle {}\nKubernetes API {}", versions.coracle, versions.kubernetes));
     Ok(())
 }

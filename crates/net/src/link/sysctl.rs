@@ -16,6 +16,11 @@ const SETTINGS: [(&str, &str, &str); 3] = [
     ("net/ipv4/conf/all/send_redirects", "0", "a pod has one way out and needs no better one"),
 ];
 
+/// The settings that a node changes, below `/proc/sys`, so that whoever takes the node away can put them back.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|(name, _, _)| *name)
+}
+
 pub(crate) fn prepare_node() -> Result<(), LinkError> {
     SETTINGS.iter().try_for_each(|(name, value, _)| write(name, value))
 }

@@ -1,0 +1,108 @@
+//! What a process of Coracle can be: the server with its controllers, or a node. Wiring alone; starting takes each part apart, so that
+//! one that is forgotten is an unused variable.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use server::{
+    Server, Settings,
+    listen::{Limits, Listener},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::{config, kubeconfig::write_private, notify};
+
+/// The API, and the controllers that speak to it in process.
+pub struct ServerRole {
+    /// The folder of keys and data.
+    pub data_dir: PathBuf,
+    /// The addresses of the API.
+    pub listen: Vec<SocketAddr>,
+    /// Where an administrator's kubeconfig goes.
+    pub kubeconfig: Option<PathBuf>,
+    /// Whether controllers and scheduler run too.
+    pub controllers: bool,
+    /// How long a node may be silent, in seconds.
+    pub node_grace_seconds: u32,
+}
+
+impl ServerRole {
+    /// Serves until the process is asked to stop.
+    ///
+    /// # Errors
+    /// When the data cannot be opened, or an address cannot be listened on.
+    pub async fn serve(self) -> anyhow::Result<()> {
+        let folder = &self.data_dir;
+        let mut settings = Settings::new(folder);
+        settings.pki.addresses.extend(self.listen.iter().map(SocketAddr::ip).filter(|address| !address.is_unspecified()));
+        let server = Server::open(settings).await.with_context(|| format!("cannot open the data in {}", folder.display()))?;
+        let stop = CancellationToken::new();
+        let mut serving = JoinSet::new();
+        for address in &self.listen {
+            let socket = bind(*address).await?;
+            let listener = Listener::new(&server.state().security.pki, Limits::default())?;
+            serving.spawn(listener.serve(socket, server.service(), stop.clone()));
+        }
+        self.write_kubeconfig(&server)?;
+        notify::ready("server");
+        stop_signal().await?;
+        info!("stopping: open requests are answered first");
+        stop.cancel();
+        while let Some(ended) = serving.join_next().await {
+            ended.context("serving panicked")??;
+        }
+        Ok(())
+    }
+
+    fn write_kubeconfig(&self, server: &Server) -> anyhow::Result<()> {
+        let Some(path) = &self.kubeconfig else { return Ok(()) };
+        // Programs on this machine use the first address; a wildcard is no address to call.
+        let mut address = self.listen.first().copied().unwrap_or(config::LOOPBACK_API);
+        if address.ip().is_unspecified() {
+            address.set_ip(IpAddr::from([127, 0, 0, 1]));
+        }
+        let pki = &server.state().security.pki;
+        if still_good(path, pki.ca_pem(), address) {
+            return Ok(());
+        }
+        let text = pki.admin_kubeconfig(config::CONTEXT, &format!("https://{address}"))?;
+        write_private(path, &text).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// Whether an earlier kubeconfig is for this authority and address: its certificate lives for a year, and making one takes time.
+fn still_good(path: &Path, ca_pem: &str, address: SocketAddr) -> bool {
+    let Ok(text) = std::fs::read_to_string(path) else { return false };
+    let fresh = std::fs::metadata(path)
+        .and_then(|file| file.modified())
+        .is_ok_and(|written| written.elapsed().is_ok_and(|age| age < server::pki::ADMIN_LIFETIME / 2));
+    let ca = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, ca_pem);
+    fresh && text.contains(&ca) && text.contains(&format!("https://{address}"))
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}: name a free address with --listen"))
+}
+
+/// Waits until this process is asked to stop.
+///
+/// # Errors
+/// When signals cannot be heard.
+pub async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot hear signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot hear signals")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
