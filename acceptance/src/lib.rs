@@ -8,8 +8,8 @@ mod patience;
 mod program;
 
 pub use cluster::{Cluster, binary};
-pub use isolation::enter as isolate;
 pub use image::{BUSYBOX, busybox_archive};
+pub use isolation::enter as isolate;
 pub use patience::{eventually, within};
 pub use program::{Finished, Program, start};
 

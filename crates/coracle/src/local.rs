@@ -10,14 +10,7 @@ use anyhow::{Context as _, bail};
 use net::machine::Machine as Network;
 use runtime::keeper;
 
-use crate::{
-    cluster, config,
-    data_dir::DataDir,
-    machine::Machine,
-    notify,
-    output::Progress,
-    preflight,
-};
+use crate::{cluster, config, data_dir::DataDir, machine::Machine, notify, output::Progress, preflight};
 
 pub use take_down::{remove_node, take_down};
 
@@ -106,7 +99,8 @@ impl Local {
             progress.done("the API answers");
             started = true;
         }
-        let missing: Vec<u16> = self.machine.nodes.iter().copied().filter(|number| !self.machine.stopped.contains(number)).collect();
+        let missing: Vec<u16> =
+            self.machine.nodes.iter().copied().filter(|number| !self.machine.stopped.contains(number)).collect();
         let missing: Vec<u16> = missing.into_iter().filter(|number| !running.contains(&self.machine.name(*number))).collect();
         if !missing.is_empty() {
             progress.step("starting the nodes");
@@ -123,7 +117,8 @@ impl Local {
     async fn start_nodes(&self, keeper: &keeper::Client, numbers: &[u16]) -> anyhow::Result<()> {
         let token = if self.machine.joined.is_none() && numbers.iter().any(|number| !self.is_registered(*number)) {
             let client = cluster::client(&self.dir.admin_kubeconfig()).await?;
-            let expires = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_mins(10)).context("the clock stands at its end")?;
+            let expires =
+                jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_mins(10)).context("the clock stands at its end")?;
             Some(crate::cli::token::create(&client, expires).await?)
         } else {
             None
@@ -181,7 +176,9 @@ impl Local {
                 bail!("another cluster runs on this machine, from {other}: end it by `coracle down --data-dir {other}`");
             }
         }
-        std::fs::create_dir_all("/run/coracle").and_then(|()| std::fs::write(OWNER, own)).with_context(|| format!("cannot write {OWNER}"))
+        std::fs::create_dir_all("/run/coracle")
+            .and_then(|()| std::fs::write(OWNER, own))
+            .with_context(|| format!("cannot write {OWNER}"))
     }
 
     /// The machine's part of the network; how the machine was before is kept first.

@@ -58,7 +58,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         let rows = list(&local).await?;
         arguments.form.print(&rows, |rows| {
-            let cells = |row: &Row| vec![row.name.clone(), row.process.to_owned(), row.pid.map_or("-".into(), |pid| pid.to_string()), row.address.clone()];
+            let cells = |row: &Row| {
+                vec![
+                    row.name.clone(),
+                    row.process.to_owned(),
+                    row.pid.map_or("-".into(), |pid| pid.to_string()),
+                    row.address.clone(),
+                ]
+            };
             table(&["NODE", "PROCESS", "PID", "ADDRESS"], &rows.iter().map(cells).collect::<Vec<_>>())
         });
         Ok(())
@@ -131,7 +138,10 @@ async fn start(local: &mut Local, name: &str) -> anyhow::Result<()> {
 
 async fn remove(local: &mut Local, name: &str) -> anyhow::Result<()> {
     let number = number(local, name)?;
-    ensure!(number != 1 || local.machine.nodes.len() == 1, "{name} lives in the host's own network, which the others need: it goes with `coracle down`");
+    ensure!(
+        number != 1 || local.machine.nodes.len() == 1,
+        "{name} lives in the host's own network, which the others need: it goes with `coracle down`"
+    );
     let keeper = local.running_keeper().await?;
     keeper.kill(name).await?;
     keeper.stop(name).await?;

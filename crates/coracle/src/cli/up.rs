@@ -69,7 +69,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         };
         arguments.form.print(&up, |up| {
             let what = if up.started { "ready" } else { "already running" };
-            format!("{} {what}: {} at {}\nkubectl --context {} get nodes", up.nodes.join(", "), "Kubernetes API", up.server, config::CONTEXT)
+            format!(
+                "{} {what}: {} at {}\nkubectl --context {} get nodes",
+                up.nodes.join(", "),
+                "Kubernetes API",
+                up.server,
+                config::CONTEXT
+            )
         });
         if arguments.foreground {
             roles::stop_signal().await?;

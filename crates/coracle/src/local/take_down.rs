@@ -133,7 +133,8 @@ fn take_mounts(local: &Local) -> anyhow::Result<()> {
 /// Unmounts what is chosen, the last one first.
 fn unmount_below(ours: impl Fn(&Path) -> bool) -> anyhow::Result<()> {
     let table = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mounts")?;
-    let points: Vec<String> = table.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped).filter(|path| ours(Path::new(path))).collect();
+    let points: Vec<String> =
+        table.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped).filter(|path| ours(Path::new(path))).collect();
     for point in points.iter().rev() {
         unmount(point.as_str(), UnmountFlags::DETACH).with_context(|| format!("cannot unmount {point}"))?;
     }
