@@ -74,6 +74,19 @@ impl LabelSelector {
         Ok(Self { requirements: parse::labels(text)?, nothing: false })
     }
 
+    /// A selector out of conditions, all of which must hold.
+    pub fn of(requirements: Vec<Requirement>) -> Self {
+        Self { requirements, nothing: false }
+    }
+
+    /// The same selector with more conditions; one that matches nothing still does.
+    #[must_use]
+    pub fn and(&self, more: impl IntoIterator<Item = Requirement>) -> Self {
+        let mut narrowed = self.clone();
+        narrowed.requirements.extend(more);
+        narrowed
+    }
+
     /// A selector out of a plain map such as a Service's.
     pub fn from_map(map: &Map) -> Self {
         let requirements = map
