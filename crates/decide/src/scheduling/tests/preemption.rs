@@ -92,7 +92,7 @@ fn room_that_was_made_for_one_is_not_given_to_a_lesser() {
     assert!(refusal(&cluster, &weak).preemption.is_none());
     assert_eq!(place(&cluster, &strong), "a");
     assert_eq!(place(&cluster, &pod("stronger", ranked("2", 20, EARLY))), "a");
-    assert_eq!(losers(&cluster, &pod("stronger", ranked("2", 20, EARLY)), "a"), [strong.uid.clone()]);
+    assert_eq!(losers(&cluster, &pod("stronger", ranked("2", 20, EARLY)), "a"), std::slice::from_ref(&strong.uid));
     cluster.nominate(&strong, "");
     assert_eq!(place(&cluster, &weak), "a");
 }
