@@ -132,7 +132,8 @@ impl Volume {
     pub fn new(typed: &PersistentVolume) -> Self {
         let spec = typed.spec.clone().unwrap_or_default();
         let annotations = typed.metadata.annotations.as_ref();
-        let claim = spec.claim_ref.map(|claim| (key(claim.namespace.as_deref(), claim.name.as_deref()), claim.uid.unwrap_or_default()));
+        let claim =
+            spec.claim_ref.map(|claim| (key(claim.namespace.as_deref(), claim.name.as_deref()), claim.uid.unwrap_or_default()));
         let old_class = annotations.and_then(|all| all.get(OLD_CLASS)).cloned();
         Self {
             name: typed.metadata.name.clone().unwrap_or_default(),

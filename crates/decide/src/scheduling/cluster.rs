@@ -147,7 +147,10 @@ impl Cluster {
     pub fn siblings(&self, pod: &Pod) -> Option<LabelSelector> {
         let mut requirements: Vec<Requirement> = Vec::new();
         let from = ("Service".to_owned(), pod.namespace.to_string(), String::new());
-        let services = self.selectors.range(from..).take_while(|((kind, namespace, _), _)| kind == "Service" && **namespace == *pod.namespace);
+        let services = self
+            .selectors
+            .range(from..)
+            .take_while(|((kind, namespace, _), _)| kind == "Service" && **namespace == *pod.namespace);
         for (_, selector) in services {
             if !selector.is_everything() && labels::matches(selector, &pod.labels) {
                 requirements.extend_from_slice(selector.requirements());
@@ -199,7 +202,8 @@ impl Cluster {
     /// A pod on a node came or changed. One without a node does not belong here.
     pub fn put_pod(&mut self, pod: Arc<Pod>) {
         self.remove_pod(&pod.uid);
-        let name: Arc<str> = self.nodes.get_key_value(pod.node.as_str()).map_or_else(|| pod.node.as_str().into(), |(name, _)| name.clone());
+        let name: Arc<str> =
+            self.nodes.get_key_value(pod.node.as_str()).map_or_else(|| pod.node.as_str().into(), |(name, _)| name.clone());
         for claim in &pod.claims {
             *self.claim_users.entry(claim_key(&pod, &claim.name)).or_default() += 1;
         }

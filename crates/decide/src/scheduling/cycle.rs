@@ -81,9 +81,10 @@ impl<'c> Cycle<'c> {
         if self.names.as_ref().is_some_and(|names| !names.contains(&*node.name)) {
             return Some((Filter::NodeAffinity, vec![Reason::NotNamed]));
         }
-        let mut expected = self.cluster.nominated().filter(|other| {
-            *other.nominated == *node.name && other.priority >= self.pod.priority && other.uid != self.pod.uid
-        });
+        let mut expected = self
+            .cluster
+            .nominated()
+            .filter(|other| *other.nominated == *node.name && other.priority >= self.pod.priority && other.uid != self.pod.uid);
         if let Some(first) = expected.next() {
             let mut with = node.clone();
             let mut cycle = self.clone();

@@ -24,9 +24,7 @@ pub fn selector(typed: Option<&v1::LabelSelector>) -> LabelSelector {
 
 /// A selector that wants each label of a map; an empty map selects everything.
 pub fn from_map<'m>(labels: impl Iterator<Item = (&'m String, &'m String)>) -> Vec<Requirement> {
-    labels
-        .map(|(key, value)| Requirement { key: key.clone(), operator: Operator::In, values: vec![value.clone()] })
-        .collect()
+    labels.map(|(key, value)| Requirement { key: key.clone(), operator: Operator::In, values: vec![value.clone()] }).collect()
 }
 
 /// Whether labels match.

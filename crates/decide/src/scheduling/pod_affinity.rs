@@ -182,7 +182,8 @@ impl Neighbours {
             return true;
         }
         // The first of a group that wants to be together may stand anywhere.
-        self.wanted.values().flat_map(HashMap::values).all(|count| *count <= 0) && terms.iter().all(|term| term.matches(pod, cluster.namespaces()))
+        self.wanted.values().flat_map(HashMap::values).all(|count| *count <= 0)
+            && terms.iter().all(|term| term.matches(pod, cluster.namespaces()))
     }
 }
 
@@ -193,8 +194,7 @@ pub fn attraction(cluster: &Cluster, pod: &Pod) -> Counts {
     let mut counts = Counts::new();
     let asks = !pod.pod_affinity.preferred.is_empty();
     for node in cluster.nodes() {
-        let others: &mut dyn Iterator<Item = &Arc<Pod>> =
-            if asks { &mut node.pods().iter() } else { &mut node.affine_pods() };
+        let others: &mut dyn Iterator<Item = &Arc<Pod>> = if asks { &mut node.pods().iter() } else { &mut node.affine_pods() };
         for other in others {
             for (weight, term) in pod.pod_affinity.preferred.iter().filter(|(_, term)| term.matches(other, namespaces)) {
                 count(&mut counts, term, node, *weight);

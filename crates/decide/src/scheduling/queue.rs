@@ -71,10 +71,16 @@ enum Place {
     Active,
     Pausing(Timestamp),
     /// Refused by these; `until` is when it is tried again anyhow, `ready` when its pause is over.
-    Waiting { filters: BTreeSet<Filter>, until: Timestamp, ready: Timestamp },
+    Waiting {
+        filters: BTreeSet<Filter>,
+        until: Timestamp,
+        ready: Timestamp,
+    },
     Gated,
     /// Taken out to be decided about; events that help meanwhile are remembered.
-    Taken { helped: Vec<Event> },
+    Taken {
+        helped: Vec<Event>,
+    },
 }
 
 /// The pods that have no node.

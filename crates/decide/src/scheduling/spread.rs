@@ -162,7 +162,9 @@ pub fn crowding(cluster: &Cluster, pod: &Pod, nodes: &[&Node]) -> Option<Vec<Opt
             }
         }
     }
-    let size = |index: usize, one: &Constraint| if one.topology_key == HOSTNAME { nodes.len() - ignored.len() } else { counts[index].len() };
+    let size = |index: usize, one: &Constraint| {
+        if one.topology_key == HOSTNAME { nodes.len() - ignored.len() } else { counts[index].len() }
+    };
     let weights: Vec<f64> = constraints.iter().enumerate().map(|(index, one)| ((size(index, one) + 2) as f64).ln()).collect();
     for node in cluster.nodes().filter(|node| !strict || has_all_keys(node, &constraints)) {
         for (constraint, counts) in constraints.iter().zip(&mut counts) {

@@ -39,7 +39,8 @@ pub fn repel(taints: &[Taint], tolerations: &[Toleration]) -> bool {
 pub fn discouraging(taints: &[Taint], tolerations: &[Toleration]) -> i64 {
     let soft = taints.iter().filter(|taint| taint.effect == "PreferNoSchedule");
     let tolerant = |taint: &Taint| {
-        let fits = |one: &&Toleration| one.effect.as_deref().is_none_or(|effect| effect.is_empty() || effect == "PreferNoSchedule");
+        let fits =
+            |one: &&Toleration| one.effect.as_deref().is_none_or(|effect| effect.is_empty() || effect == "PreferNoSchedule");
         tolerations.iter().filter(fits).any(|one| tolerates(one, taint))
     };
     soft.filter(|taint| !tolerant(taint)).count() as i64

@@ -110,7 +110,11 @@ fn taints_and_cordons_are_tolerated_by_name() {
     ];
     for (toleration, fits) in cases {
         let pod = pod("p", tolerates(toleration.clone()));
-        assert_eq!(matches!(crate::scheduling::decide(&tainted, &pod, 0), crate::scheduling::Decision::Place(_)), fits, "{toleration}");
+        assert_eq!(
+            matches!(crate::scheduling::decide(&tainted, &pod, 0), crate::scheduling::Decision::Place(_)),
+            fits,
+            "{toleration}"
+        );
     }
 }
 
@@ -120,12 +124,8 @@ fn node_selectors_and_affinity_are_alternatives_of_conditions() {
         node("a", json!({"metadata": {"labels": {"disk": "ssd", "cores": "8"}}})),
         node("b", json!({"metadata": {"labels": {"disk": "hdd", "cores": "2"}}})),
     ]);
-    let affinity = |terms| {
-        json!({"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}}})
-    };
-    let one = |key: &str, operator: &str, values: &[&str]| {
-        json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]})
-    };
+    let affinity = |terms| json!({"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}}});
+    let one = |key: &str, operator: &str, values: &[&str]| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
     assert_eq!(place(&cluster, &pod("p", json!({"spec": {"nodeSelector": {"disk": "hdd"}}}))), "b");
     assert_eq!(place(&cluster, &pod("p", affinity(json!([one("cores", "Gt", &["4"])])))), "a");
     assert_eq!(place(&cluster, &pod("p", affinity(json!([one("cores", "Lt", &["4"])])))), "b");

@@ -8,7 +8,10 @@ use crate::scheduling::{Pod, losers};
 
 fn ranked(cpu: &str, priority: i32, started: &str) -> Value {
     let mut pod = cores(cpu);
-    merge(&mut pod, json!({"spec": {"priority": priority}, "metadata": {"creationTimestamp": started, "labels": {"app": "web"}}}));
+    merge(
+        &mut pod,
+        json!({"spec": {"priority": priority}, "metadata": {"creationTimestamp": started, "labels": {"app": "web"}}}),
+    );
     pod
 }
 
@@ -54,7 +57,10 @@ fn a_budget_sends_the_pod_elsewhere_but_does_not_stop_it() {
         "metadata": {"name": "b", "namespace": "default"}, "spec": {"selector": {"matchLabels": {"app": "web"}}},
         "status": {"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1},
     });
-    cluster.put_budget(("PodDisruptionBudget".into(), "default".into(), "b".into()), Budget::new(&serde_json::from_value(budget).unwrap()));
+    cluster.put_budget(
+        ("PodDisruptionBudget".into(), "default".into(), "b".into()),
+        Budget::new(&serde_json::from_value(budget).unwrap()),
+    );
     let preemptor = pod("p", ranked("4", 10, LATE));
     assert_eq!(names(&refusal(&cluster, &preemptor).preemption.unwrap().victims), ["other"]);
     cluster.remove_node("b");

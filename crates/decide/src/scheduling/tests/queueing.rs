@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::pod;
-use crate::scheduling::queue::{Event, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WAIT, Queue};
 use crate::scheduling::Filter;
+use crate::scheduling::queue::{Event, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WAIT, Queue};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_000 + seconds).unwrap()

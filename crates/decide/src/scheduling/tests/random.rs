@@ -72,7 +72,8 @@ proptest! {
 
 #[test]
 fn a_hundred_pods_are_placed_evenly() {
-    let mut cluster = cluster((0..10).map(|index| node(&format!("n{index}"), json!({"status": {"allocatable": {"pods": "110"}}}))));
+    let mut cluster =
+        cluster((0..10).map(|index| node(&format!("n{index}"), json!({"status": {"allocatable": {"pods": "110"}}}))));
     for index in 0..100 {
         let pod = pod(&format!("p{index}"), super::cores("100m"));
         let Decision::Place(placement) = decide(&cluster, &pod, index) else { panic!("no room") };

@@ -60,10 +60,13 @@ fn nodes_that_the_pod_cannot_have_do_not_count_unless_it_says_so() {
         "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, \
          1 node(s) didn't match pod topology spread constraints."
     );
-    cluster.put_node(node("b", json!({
-        "metadata": {"labels": {"topology.kubernetes.io/zone": "2"}},
-        "spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]},
-    })));
+    cluster.put_node(node(
+        "b",
+        json!({
+            "metadata": {"labels": {"topology.kubernetes.io/zone": "2"}},
+            "spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]},
+        }),
+    ));
     assert_eq!(place(&cluster, &pod("p", spread(json!({"nodeTaintsPolicy": "Honor"})))), "a");
     assert_eq!(
         why(&cluster, &pod("p", spread(json!({})))),

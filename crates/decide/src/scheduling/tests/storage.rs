@@ -58,10 +58,7 @@ fn a_claim_that_no_node_can_help_is_named() {
     let more = "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
     assert_eq!(message(&cluster), format!("0/2 nodes are available: persistentvolumeclaim \"c\" not found. {more}"));
     cluster.put_claim(claim("c", json!({"spec": {"storageClassName": "now"}})));
-    assert_eq!(
-        message(&cluster),
-        format!("0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. {more}")
-    );
+    assert_eq!(message(&cluster), format!("0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. {more}"));
 }
 
 #[test]
@@ -108,7 +105,8 @@ fn a_volume_is_made_where_the_pod_goes_and_stays_the_choice() {
     let mut cluster = stored();
     cluster.put_claim(claim("c", json!({"spec": {"storageClassName": "made"}})));
     assert_eq!(steps(&cluster, &pod("p", uses("c"))), [ClaimStep::Provision]);
-    let chosen = json!({"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "b"}}, "spec": {"storageClassName": "made"}});
+    let chosen =
+        json!({"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "b"}}, "spec": {"storageClassName": "made"}});
     cluster.put_claim(claim("c", chosen));
     assert_eq!(place(&cluster, &pod("p", uses("c"))), "b");
 }
