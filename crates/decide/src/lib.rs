@@ -3,4 +3,5 @@
 pub mod claims;
 pub mod pod_ip;
 pub mod pod_lifecycle;
+pub mod redis_slots;
 pub mod scheduling;
