@@ -39,6 +39,8 @@ pub enum Generation {
     Spec,
     /// When anything but `metadata` and `status` changes.
     Content,
+    /// When anything but `metadata` changes.
+    Everything,
 }
 
 /// What happens to dependents when a deletion does not say.
@@ -249,6 +251,8 @@ pub struct Kind {
     pub name_rule: fn(&str) -> Vec<String>,
     /// Whether it comes from a CustomResourceDefinition.
     pub custom: bool,
+    /// Whether that definition is being deleted, so that nothing new may come.
+    pub terminating: bool,
     /// The rules that are no data.
     pub rules: &'static dyn Rules,
 }
@@ -330,6 +334,7 @@ impl Default for Kind {
             graceful_deletion: false,
             name_rule: crate::rules::names::dns_subdomain,
             custom: false,
+            terminating: false,
             rules: &NoRules,
         }
     }

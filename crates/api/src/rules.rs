@@ -3,6 +3,8 @@
 //! The server calls [`Kind`](crate::kind::Kind)'s `default`, `prepare`, `validate` and `warn`, which do what holds for every kind and
 //! then ask the kind's `Rules`. Rules see documents alone: never the store, other objects or a clock.
 
+pub mod definition;
+pub mod metadata;
 pub mod names;
 pub mod namespace;
 pub mod pod;

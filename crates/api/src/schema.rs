@@ -6,12 +6,13 @@ mod check;
 mod default;
 mod facts;
 mod prune;
+pub mod structural;
 #[cfg(test)]
 mod tests;
 mod unknown;
 
 pub use check::validate;
-pub use default::default;
+pub use default::{default, has_defaults};
 pub(crate) use facts::interned;
 pub use facts::{Description, named, names};
 pub use prune::prune;
@@ -144,6 +145,8 @@ pub struct Schema {
     pub patch: PatchStrategy,
     /// Whether unknown fields are kept.
     pub preserve_unknown: bool,
+    /// Whether an object that names no fields has none, as in custom kinds; in built-in ones it may have any.
+    pub closed: bool,
     /// Whether this is a whole object with `apiVersion`, `kind` and `metadata`.
     pub embedded: bool,
     /// What a custom kind says beyond structure.

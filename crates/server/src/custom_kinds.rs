@@ -1,25 +1,39 @@
-//! Custom kinds: a CustomResourceDefinition becomes a row of the kind table as soon as it is stored, and its instances go with it.
+//! Custom kinds: a CustomResourceDefinition becomes a row of the kind table as soon as it is stored, and its instances go before it.
+
+mod names;
 
 use std::sync::Arc;
 
 use api::{
     document::{Value, meta},
     kind::{Kind, KindTable},
+    rules::definition::CLEANUP_FINALIZER,
 };
-use store::{Change, Expect, Op};
+use bytes::Bytes;
+use jiff::Timestamp;
+use store::{Change, CommitError, Expect, Op};
 
 use crate::{
     State,
-    state::{decode, prefix},
+    state::{Stored, decode, key, prefix},
 };
+
+pub use names::complete;
 
 const GROUP: &str = "apiextensions.k8s.io";
 const PLURAL: &str = "customresourcedefinitions";
 
-/// Looks again at the definitions after a write to one.
-pub fn noticed(state: &State, kind: &Kind) {
-    if kind.group == GROUP && kind.plural == PLURAL {
+/// Whether a kind is that of definitions.
+pub fn is_definition(kind: &Kind) -> bool {
+    kind.group == GROUP && kind.plural == PLURAL
+}
+
+/// Looks again at the definitions after a write to one, and at a definition under deletion after a write to an instance.
+pub async fn noticed(state: &State, kind: &Kind) {
+    if is_definition(kind) {
         load(state);
+    } else if kind.terminating {
+        finish(state, kind).await;
     }
 }
 
@@ -30,7 +44,11 @@ pub fn load(state: &State) {
     let snapshot = state.snapshot();
     let mut rows = Vec::new();
     for entry in snapshot.range(&prefix(definitions, None), None) {
-        match Kind::from_crd(&decode(entry)) {
+        let definition = decode(entry);
+        if !names::is_established(&definition) {
+            continue;
+        }
+        match Kind::from_crd(&definition) {
             Ok(kind) => rows.push(Arc::new(kind)),
             Err(errors) => tracing::warn!(key = %entry.key, ?errors, "a stored definition is not served"),
         }
@@ -38,73 +56,74 @@ pub fn load(state: &State) {
     state.set_kinds(KindTable::with_custom(rows));
 }
 
-/// Completes the status of a definition: its names are accepted unless another has them, and it is served at once.
-pub fn complete(state: &State, definition: &mut Value, now: jiff::Timestamp) {
-    let group = definition.str_at(&["spec", "group"]).unwrap_or_default();
-    let plural = definition.str_at(&["spec", "names", "plural"]).unwrap_or_default();
-    let kind = definition.str_at(&["spec", "names", "kind"]).unwrap_or_default();
-    let kinds = state.kinds();
-    let taken = kinds.iter().find(|other| other.group == group && other.kind == kind && other.plural != plural);
-    let (accepted, reason, message) = match taken {
-        Some(other) => ("False", "KindConflict", format!("{:?} is already in use", other.kind)),
-        None => ("True", "NoConflicts", "no conflicts found".to_owned()),
-    };
-    let mut names = definition.get(&["spec", "names"]).cloned().unwrap_or_else(Value::object);
-    if names.str_at(&["singular"]).is_none_or(str::is_empty) {
-        names.set_at(&["singular"], kind.to_lowercase());
+/// Begins the end of a definition: instances that nothing holds go at once, the others are marked. Whether all are gone.
+pub async fn clear(state: &State, definition: &Value, now: Timestamp) -> Result<bool, CommitError> {
+    let (mut changes, mut held) = (Vec::new(), false);
+    for entry in instances_of(state, definition) {
+        let mut object = decode(&entry);
+        let op = if meta::finalizers(&object).next().is_none() {
+            Op::Delete
+        } else if meta::is_deleted(&object) {
+            held = true;
+            continue;
+        } else {
+            held = true;
+            meta::set(&mut object, "deletionTimestamp", meta::format_time(now));
+            meta::set(&mut object, "deletionGracePeriodSeconds", 0_i64);
+            let generation = meta::generation(&object);
+            meta::set(&mut object, "generation", generation + 1);
+            object.remove_at(&["metadata", "resourceVersion"]);
+            Op::Put(Bytes::from(object.to_json()))
+        };
+        changes.push(Change { key: Arc::clone(&entry.key), expect: Expect::Any, op, durable: true });
     }
-    if names.str_at(&["listKind"]).is_none_or(str::is_empty) {
-        names.set_at(&["listKind"], format!("{kind}List"));
+    if !changes.is_empty() {
+        state.store.transact(changes).await?;
     }
-    definition.set_at(&["spec", "names"], names.clone());
-    let established = if accepted == "True" {
-        definition.set_at(&["status", "acceptedNames"], names);
-        ("True", "InitialNamesAccepted", "the initial names have been accepted".to_owned())
-    } else {
-        ("False", "NotAccepted", "not all names are accepted".to_owned())
-    };
-    set_condition(definition, "NamesAccepted", (accepted, reason, message), now);
-    set_condition(definition, "Established", established, now);
-    let storage: Vec<String> = definition
-        .array_at(&["spec", "versions"])
-        .iter()
-        .filter(|version| version.bool_at(&["storage"]) == Some(true))
-        .filter_map(|version| version.str_at(&["name"]).map(str::to_owned))
-        .collect();
-    let mut stored: Vec<Value> = definition.array_at(&["status", "storedVersions"]).to_vec();
-    for name in storage {
-        if !stored.iter().any(|known| known.as_str() == Some(&name)) {
-            stored.push(name.into());
-        }
-    }
-    definition.set_at(&["status", "storedVersions"], Value::Array(stored));
+    Ok(!held)
 }
 
-fn set_condition(definition: &mut Value, kind: &str, (status, reason, message): (&str, &str, String), now: jiff::Timestamp) {
-    let mut conditions = definition.array_at(&["status", "conditions"]).to_vec();
-    let same = |condition: &Value| condition.str_at(&["type"]) == Some(kind);
-    if conditions.iter().any(|condition| same(condition) && condition.str_at(&["status"]) == Some(status)) {
-        return;
-    }
-    conditions.retain(|condition| !same(condition));
-    let mut condition = Value::object();
-    condition.set_at(&["type"], kind);
-    condition.set_at(&["status"], status);
-    condition.set_at(&["lastTransitionTime"], meta::format_time(now));
-    condition.set_at(&["reason"], reason);
-    condition.set_at(&["message"], message);
-    conditions.push(condition);
-    definition.set_at(&["status", "conditions"], Value::Array(conditions));
+/// Notes that a definition waits for its instances.
+pub fn hold(definition: &mut Value, now: Timestamp) {
+    meta::add_finalizer(definition, CLEANUP_FINALIZER);
+    let text = "CustomResource deletion is in progress".to_owned();
+    names::set_condition(definition, "Terminating", ("True", "InstanceDeletionInProgress", text), now);
 }
 
 /// The deletions of a definition's instances, for the transaction in which it goes itself.
 pub fn instances(state: &State, definition: &Value) -> Vec<Change> {
+    let delete = |entry: Stored| Change { key: Arc::clone(&entry.key), expect: Expect::Any, op: Op::Delete, durable: true };
+    instances_of(state, definition).into_iter().map(delete).collect()
+}
+
+fn instances_of(state: &State, definition: &Value) -> Vec<Stored> {
     let group = definition.str_at(&["spec", "group"]).unwrap_or_default();
     let plural = definition.str_at(&["spec", "names", "plural"]).unwrap_or_default();
     let kinds = state.kinds();
     let Some(kind) = kinds.resource(group, plural).filter(|kind| kind.custom) else { return Vec::new() };
+    state.snapshot().range(&prefix(kind, None), None).cloned().collect()
+}
+
+/// Lets a definition go whose last instance has gone.
+async fn finish(state: &State, kind: &Kind) {
     let snapshot = state.snapshot();
-    let delete =
-        |entry: &crate::state::Stored| Change { key: Arc::clone(&entry.key), expect: Expect::Any, op: Op::Delete, durable: true };
-    snapshot.range(&prefix(kind, None), None).map(delete).collect()
+    if snapshot.range(&prefix(kind, None), None).next().is_some() {
+        return;
+    }
+    let kinds = state.kinds();
+    let Some(definitions) = kinds.resource(GROUP, PLURAL) else { return };
+    let Some(entry) = snapshot.get(&key(definitions, "", &kind.qualified())) else { return };
+    let mut definition = decode(entry);
+    if !meta::is_deleted(&definition) || !meta::has_finalizer(&definition, CLEANUP_FINALIZER) {
+        return;
+    }
+    meta::remove_finalizer(&mut definition, CLEANUP_FINALIZER);
+    definition.remove_at(&["metadata", "resourceVersion"]);
+    let gone = meta::finalizers(&definition).next().is_none();
+    let op = if gone { Op::Delete } else { Op::Put(Bytes::from(definition.to_json())) };
+    let change = Change { key: Arc::clone(&entry.key), expect: Expect::Revision(entry.modified), op, durable: true };
+    match state.store.transact(vec![change]).await {
+        Ok(_) => load(state),
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a definition without instances stays for now"),
+    }
 }

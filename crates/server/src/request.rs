@@ -53,6 +53,11 @@ impl Call {
         &self.kind.versions[self.version]
     }
 
+    /// The `apiVersion` of objects in that version.
+    pub fn api_version(&self) -> String {
+        api::document::meta::join_api_version(&self.kind.group, &self.version().name)
+    }
+
     /// The subresource; `None` for the object itself.
     pub fn subresource(&self) -> Option<&str> {
         Some(self.path.subresource.as_str()).filter(|name| !name.is_empty())

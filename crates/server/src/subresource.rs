@@ -53,7 +53,7 @@ pub fn merged(call: &Call, old: &Value, new: Value) -> Result<Value, Status> {
         ("certificatesigningrequests", Some("approval")) => approval::apply(old, &new, call.now),
         ("namespaces", Some("finalize")) => Ok(with(old, &new, &[&["spec", "finalizers"]])),
         ("pods", Some("ephemeralcontainers")) => Ok(with(old, &new, &[&["spec", "ephemeralContainers"]])),
-        (_, Some("status")) => Ok(with_status(old, new)),
+        (_, Some("status")) => Ok(with_status(call, old, new)),
         _ => Ok(new),
     }
 }
@@ -76,12 +76,23 @@ fn with(old: &Value, new: &Value, fields: &[&[&str]]) -> Value {
     merged
 }
 
-/// A status write: everything but the status and the lists of the metadata stays.
-fn with_status(old: &Value, new: Value) -> Value {
-    let mut merged = with(old, &new, &[&["status"]]);
-    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
-        if let Some(value) = old.get(&["metadata", field]) {
-            meta::set(&mut merged, field, value.clone());
+/// A status write: the status is the writer's, and of a built-in kind the metadata too; everything else stays.
+fn with_status(call: &Call, old: &Value, mut new: Value) -> Value {
+    if call.kind.custom {
+        return with(old, &new, &[&["status"]]);
+    }
+    let mut merged = old.clone();
+    for field in ["metadata", "status"] {
+        match new.remove_at(&[field]) {
+            Some(value) => merged.set_at(&[field], value),
+            None => drop(merged.remove_at(&[field])),
+        }
+    }
+    // Nodes may not touch who owns their pods: they know an old version of that.
+    if call.kind.plural == "pods" {
+        match old.get(&["metadata", "ownerReferences"]) {
+            Some(owners) => meta::set(&mut merged, "ownerReferences", owners.clone()),
+            None => drop(merged.remove_at(&["metadata", "ownerReferences"])),
         }
     }
     merged

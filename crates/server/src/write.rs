@@ -8,7 +8,7 @@ use api::{
     document::{Value, meta},
     rules::RuleContext,
     schema,
-    status::{FieldError, Status},
+    status::{FieldError, Reason, Status},
 };
 use bytes::Bytes;
 use store::{Change, CommitError, Entry, Expect, Op, Revision};
@@ -62,6 +62,10 @@ pub async fn write(call: &Call, name: &str, options: &Options, wanted: impl Want
         if old.is_some() && !options.update {
             return Err(Status::already_exists(&call.kind.group, &call.kind.plural, name));
         }
+        if old.is_none() && call.kind.terminating {
+            let text = "create not allowed while custom resource definition is terminating";
+            return Err(Status::about(Reason::MethodNotAllowed, &call.kind.group, &call.kind.plural, name, text));
+        }
         let (new, warnings) = prepare(call, name, options, old.as_ref(), &wanted).await?;
         let created = old.is_none();
         if let Some(old) = old.filter(|old| same(old, &new)) {
@@ -79,7 +83,7 @@ pub async fn write(call: &Call, name: &str, options: &Options, wanted: impl Want
             Ok(revision) => {
                 let mut object = new;
                 meta::set(&mut object, "resourceVersion", revision.to_string());
-                crate::custom_kinds::noticed(&call.state, &call.kind);
+                crate::custom_kinds::noticed(&call.state, &call.kind).await;
                 return Ok(Written { object, created, warnings });
             }
             Err(CommitError::Conflict { .. }) => {}
@@ -100,7 +104,7 @@ async fn prepare(
     let mut new = wanted(old)?;
     check_identity(call, name, old, &new)?;
     adopt_identity(call, name, old, &mut new);
-    let version = call.kind.storage_version();
+    let version = call.version();
     if call.kind.custom
         && let Some(facts) = version.schema()
     {
@@ -108,6 +112,7 @@ async fn prepare(
         schema::default(&mut new, facts);
     }
     call.kind.default(&mut new);
+    record(call, options, old, &mut new);
     let context = RuleContext { subresource: call.subresource(), identity: &call.identity, now: call.now };
     let mut warnings = Vec::new();
     let operation = if old.is_some() { Operation::Update } else { Operation::Create };
@@ -118,7 +123,7 @@ async fn prepare(
         crate::custom_kinds::complete(&call.state, &mut new, call.now);
     }
     let mut errors = Vec::new();
-    if let Some(facts) = version.schema() {
+    if let Some(facts) = &version.custom_schema {
         errors.extend(schema::validate(&new, facts));
     }
     if errors.is_empty() {
@@ -129,20 +134,36 @@ async fn prepare(
     }
     review(call, name, options, operation, old, &mut new, &mut warnings, false).await?;
     warnings.extend(call.kind.warn(&new, old));
-    if !options.manager_recorded
-        && let Some(facts) = version.schema()
-    {
-        let manager = Manager { name: &options.manager, subresource: call.subresource(), now: call.now };
-        apply::record_update(old, &mut new, facts, manager, ignored(call));
-    }
     new.remove_at(&["metadata", "resourceVersion"]);
     order_head(&mut new);
     Ok((new, warnings))
 }
 
-/// The fields that this endpoint does not let a manager own.
-fn ignored(call: &Call) -> &'static [&'static [&'static str]] {
-    if call.subresource().is_none() && call.version().subresource("status").is_some() { &[&["status"]] } else { &[] }
+/// Notes who owns what the write changed. Admission and the server's own doing come after it and belong to nobody.
+fn record(call: &Call, options: &Options, old: Option<&Value>, new: &mut Value) {
+    let Some(facts) = call.version().schema().filter(|_| !options.manager_recorded) else { return };
+    let ignored = ignored(call, new);
+    let ignored: Vec<[&str; 1]> = ignored.iter().map(|name| [name.as_str()]).collect();
+    let ignored: Vec<&[&str]> = ignored.iter().map(<[&str; 1]>::as_slice).collect();
+    apply::record_update(old, new, facts, manager(call, &options.manager, &call.api_version()), &ignored);
+}
+
+/// Who writes, as the record of owned fields names them.
+pub fn manager<'a>(call: &'a Call, name: &'a str, api_version: &'a str) -> Manager<'a> {
+    Manager { name, api_version, subresource: call.subresource(), now: call.now }
+}
+
+/// The fields that this endpoint does not let a manager own: the status on the main one, all but the status there.
+pub fn ignored(call: &Call, object: &Value) -> Vec<String> {
+    let has_status = call.version().subresource("status").is_some();
+    match call.subresource() {
+        None if has_status => vec!["status".to_owned()],
+        Some("status") => {
+            let others = object.as_object().into_iter().flat_map(api::document::Map::keys);
+            others.filter(|name| *name != "status" && (call.kind.custom || *name != "metadata")).map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 #[expect(
@@ -346,7 +367,7 @@ pub async fn replace(
     order_head(&mut new);
     match commit(call, &entry.key, Some(entry), &new, gone).await {
         Ok(revision) => {
-            crate::custom_kinds::noticed(&call.state, &call.kind);
+            crate::custom_kinds::noticed(&call.state, &call.kind).await;
             let mut object = if gone { old.clone() } else { new };
             meta::set(&mut object, "resourceVersion", revision.to_string());
             Ok(Some(object))

@@ -1,44 +1,12 @@
 //! Every kind × the verbs that it has, through the service itself.
 
+mod fixture;
+
 use std::sync::Arc;
 
-use api::{
-    identity::{AUTHENTICATED, Identity, MASTERS},
-    kind::Kind,
-};
-use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt as _, Full};
+use api::kind::Kind;
+use fixture::Cluster;
 use serde_json::{Value, json};
-use server::{Server, Settings};
-use tower::ServiceExt as _;
-
-struct Cluster {
-    server: Server,
-    _folder: tempfile::TempDir,
-}
-
-impl Cluster {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { server: Server::open(Settings::new(folder.path())).await.unwrap(), _folder: folder }
-    }
-
-    async fn call(&self, method: &str, path: &str, media: &str, body: Vec<u8>) -> (u16, Value) {
-        let request = Request::builder().method(method).uri(path).header("content-type", media).header("user-agent", "battery/1");
-        let mut request = request.body(Full::new(Bytes::from(body))).unwrap();
-        request.extensions_mut().insert(Identity::new("tester", [MASTERS, AUTHENTICATED]));
-        let answer = self.server.service().oneshot(request).await.unwrap();
-        let code = answer.status().as_u16();
-        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-        (code, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
-    }
-
-    async fn json(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        self.call(method, path, "application/json", bytes).await
-    }
-}
 
 /// Where a kind's collection is, in the namespace `default` if it has one.
 fn collection(kind: &Kind) -> String {

@@ -21,6 +21,11 @@ impl Kind {
         if let Some(convert) = version.convert {
             convert.to_served(object);
         }
+        // The schema may be another one than when the object was written.
+        if let Some(schema) = &version.custom_schema {
+            crate::schema::prune(object, schema);
+            crate::schema::default(object, schema);
+        }
     }
 
     /// Fills in what the user left out. The document is in `version` for custom kinds' schemas and in the stored version for rules;
@@ -55,7 +60,8 @@ impl Kind {
                 let before = crate::document::meta::generation(old);
                 let changed = match on {
                     Generation::Spec => new.field("spec") != old.field("spec"),
-                    Generation::Content | Generation::Never => content(new) != content(old),
+                    Generation::Content | Generation::Never => content(new, true) != content(old, true),
+                    Generation::Everything => content(new, false) != content(old, false),
                 };
                 if changed { before + 1 } else { before }
             }
@@ -65,7 +71,9 @@ impl Kind {
 
     /// What is wrong with a document: metadata, structure, the kind's rules; with `old`, also with the change.
     pub fn validate(&self, new: &Value, old: Option<&Value>, subresource: Option<&str>) -> Vec<FieldError> {
-        self.rules.validate(new, old, subresource)
+        let mut errors = crate::rules::metadata::validate(new, old);
+        errors.extend(self.rules.validate(new, old, subresource));
+        errors
     }
 
     /// What the writer should know.
@@ -79,10 +87,13 @@ impl Kind {
     }
 }
 
-/// Everything but `metadata` and `status`.
-fn content(object: &Value) -> Value {
+/// Everything but `metadata`, and `status` where that is no part of it.
+fn content(object: &Value, without_status: bool) -> Value {
     let mut content = object.clone();
     content.remove_at(&["metadata"]);
-    content.remove_at(&["status"]);
+    content.remove_at(&["apiVersion"]);
+    if without_status {
+        content.remove_at(&["status"]);
+    }
     content
 }

@@ -243,6 +243,7 @@ fn cluster() -> Vec<Kind> {
             .named(names::dns_subdomain)
             .status()
             .columns(&[("Created At", "date", "", 0, cells::created)])
+            .rules(&crate::rules::definition::DefinitionRules)
             .done(),
     ]
 }

@@ -1,9 +1,10 @@
 //! Taking unknown fields away.
 
-use super::{Schema, unknown::keeps_all};
+use super::{Schema, unknown::is_open};
 use crate::document::Value;
 
-/// Takes away the fields that the schema does not know, and nulls, which Go decodes to what a missing field is.
+/// Takes away the fields that the schema does not know, and nulls, which Go decodes to what a missing field is. In custom kinds a null
+/// stays: it is filled in or refused later.
 pub fn prune(object: &mut Value, schema: &Schema) {
     walk(object, schema, true);
 }
@@ -11,18 +12,18 @@ pub fn prune(object: &mut Value, schema: &Schema) {
 fn walk(value: &mut Value, schema: &Schema, whole: bool) {
     match value {
         Value::Object(map) => {
-            if keeps_all(schema) {
-                return;
-            }
-            let whole = whole || schema.target().embedded;
-            let nullable = |field: &Schema| field.nullable || field.preserves_unknown();
+            let open = is_open(schema);
+            let target = schema.target();
+            let whole = whole || target.embedded;
+            let keeps_null =
+                |field: &Schema| field.nullable || field.preserves_unknown() || (target.closed && field.reference.is_none());
             map.retain(|name, value| match schema.property(name) {
-                Some(field) if value.is_null() => nullable(field),
+                Some(field) if value.is_null() => keeps_null(field),
                 Some(field) => {
                     walk(value, field, false);
                     true
                 }
-                None => whole && matches!(name, "apiVersion" | "kind" | "metadata"),
+                None => open || (whole && matches!(name, "apiVersion" | "kind" | "metadata")),
             });
         }
         Value::Array(items) => {

@@ -14,14 +14,13 @@ pub fn unknown_fields(object: &Value, schema: &Schema) -> Vec<String> {
 fn walk(value: &Value, schema: &Schema, path: &str, whole: bool, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
-            if keeps_all(schema) {
-                return;
-            }
+            let open = is_open(schema);
             let whole = whole || schema.target().embedded;
             for (name, value) in map.iter() {
                 let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
                 match schema.property(name) {
                     Some(field) => walk(value, field, &path, false, found),
+                    None if open => {}
                     None if whole && matches!(name, "apiVersion" | "kind" | "metadata") => {}
                     None => found.push(path),
                 }
@@ -37,12 +36,13 @@ fn walk(value: &Value, schema: &Schema, path: &str, whole: bool, found: &mut Vec
     }
 }
 
-/// Whether an object of this schema may have any field.
-pub(super) fn keeps_all(schema: &Schema) -> bool {
+/// Whether an object of this schema may have any field beside those that it names.
+pub(super) fn is_open(schema: &Schema) -> bool {
     let target = schema.target();
     schema.preserves_unknown()
-        || target.kind == Type::Any
-        || (target.properties.is_empty() && target.additional.is_none() && target.name.as_deref().is_none_or(is_free))
+        || (!target.closed
+            && (target.kind == Type::Any
+                || (target.properties.is_empty() && target.additional.is_none() && target.name.as_deref().is_none_or(is_free))))
 }
 
 /// Definitions without fields that stand for any object.

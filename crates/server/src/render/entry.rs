@@ -28,7 +28,7 @@ pub fn splice(out: &mut Vec<u8>, stored: &[u8], revision: Revision) {
 
 /// Writes an object in a version, as it was at a revision (that of its last change, or of its removal).
 pub fn object(out: &mut Vec<u8>, kind: &Kind, version: &Version, entry: &Stored, revision: Revision) {
-    if version.storage && kind.stored_as.is_none() {
+    if version.storage && kind.stored_as.is_none() && !kind.custom {
         splice(out, &entry.value, revision);
         return;
     }

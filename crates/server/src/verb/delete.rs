@@ -111,6 +111,12 @@ async fn delete_at(call: &Call, namespace: &str, name: &str, wish: &Wish) -> Res
         check_preconditions(call, name, wish, &old)?;
         crate::write::review_deletion(call, namespace, name, &old, wish.dry_run).await?;
         let mut new = old.clone();
+        if crate::custom_kinds::is_definition(&call.kind) && !wish.dry_run {
+            let cleared = crate::custom_kinds::clear(&call.state, &old, call.now).await;
+            if !cleared.map_err(|error| crate::write::commit_failed(&error))? {
+                crate::custom_kinds::hold(&mut new, call.now);
+            }
+        }
         let gone = mark(call, wish, &mut new);
         if !gone && new == old {
             return Ok((old, false));

@@ -1,7 +1,7 @@
 //! `patch`: JSON (RFC 6902), merge (RFC 7386), strategic merge, and server-side apply (KEP-555).
 
 use api::{
-    apply::{self, Manager},
+    apply,
     document::{Value, meta},
     patch::{json, merge, strategic},
     status::{FieldError, Status},
@@ -102,10 +102,16 @@ async fn apply(call: &Call, body: &[u8]) -> Result<Response<Body>, Status> {
             live
         });
         let schema = call.version().schema().ok_or_else(|| Status::unsupported_media_type(&SUPPORTED[..2]))?;
-        let recorder = Manager { name: manager, subresource: call.subresource(), now: call.now };
-        let ignored: &[&[&str]] =
-            if call.subresource().is_none() && call.version().subresource("status").is_some() { &[&["status"]] } else { &[] };
-        let mut applied = apply::apply(live.as_ref(), &document, schema, recorder, force, ignored)?;
+        if let (None, Some(uid)) = (old, document.str_at(&["metadata", "uid"])) {
+            let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            return Err(Status::conflict(&call.kind.group, &call.kind.plural, &call.path.name, &why));
+        }
+        let api_version = call.api_version();
+        let ignored = write::ignored(call, &document);
+        let ignored: Vec<[&str; 1]> = ignored.iter().map(|name| [name.as_str()]).collect();
+        let ignored: Vec<&[&str]> = ignored.iter().map(<[&str; 1]>::as_slice).collect();
+        let recorder = write::manager(call, manager, &api_version);
+        let mut applied = apply::apply(live.as_ref(), &document, schema, recorder, force, &ignored)?;
         meta::set(&mut applied, "name", call.path.name.as_str());
         call.kind.to_stored(call.version(), &mut applied);
         match old {
