@@ -5,5 +5,6 @@ pub mod link;
 pub mod machine;
 pub mod namespace;
 mod netlink;
+pub mod network_rules;
 
 pub use netlink::NetlinkError;
