@@ -21,14 +21,22 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// The folder of a cluster that is not started yet.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn prepare() -> anyhow::Result<Self> {
+        let folder = env::temp_dir().join(format!("coracle-acceptance-{}", std::process::id()));
+        fs::create_dir_all(&folder).context("cannot make a folder")?;
+        Ok(Self { folder, namespaces: AtomicU32::new(0) })
+    }
+
     /// Brings one up, with the busybox image loaded.
     ///
     /// # Errors
     /// When it does not come up.
     pub fn up(nodes: u16) -> anyhow::Result<Self> {
-        let folder = env::temp_dir().join(format!("coracle-acceptance-{}", std::process::id()));
-        fs::create_dir_all(&folder).context("cannot make a folder")?;
-        let cluster = Self { folder, namespaces: AtomicU32::new(0) };
+        let cluster = Self::prepare()?;
         let begun = cluster.start(nodes).and_then(|()| {
             let archive = cluster.folder.join("busybox.tar");
             image::busybox_archive(&archive)?;

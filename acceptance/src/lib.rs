@@ -11,7 +11,7 @@ pub use cluster::{Cluster, binary};
 pub use image::{BUSYBOX, busybox_archive};
 pub use isolation::enter as isolate;
 pub use patience::{eventually, within};
-pub use program::{Finished, Program, start};
+pub use program::{Finished, Program, Started, start};
 
 use std::process::ExitCode;
 
