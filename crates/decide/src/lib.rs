@@ -4,5 +4,6 @@ pub mod claims;
 pub mod network_rules;
 pub mod pod_ip;
 pub mod pod_lifecycle;
+pub mod readiness;
 pub mod redis_slots;
 pub mod scheduling;

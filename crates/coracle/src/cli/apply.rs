@@ -1,5 +1,7 @@
 //! `coracle apply`: brings manifests into a cluster by server-side apply, for machines without kubectl, and waits for what was applied.
 
+mod wait;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -34,11 +36,18 @@ pub struct Arguments {
     /// Take fields over from other managers
     #[arg(long)]
     force_conflicts: bool,
+    /// Return only when everything that was applied is ready
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait
+    #[arg(long, default_value = "5m", value_parser = super::token::duration)]
+    timeout: jiff::SignedDuration,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Applied {
+    api_version: String,
     kind: String,
     namespace: String,
     name: String,
@@ -57,6 +66,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let mut applied = Vec::new();
         for object in documents {
             applied.push(apply(&mut known, object, arguments.force_conflicts).await?);
+        }
+        if arguments.wait {
+            wait::until_ready(&known, &applied, arguments.timeout.unsigned_abs()).await?;
         }
         Ok(applied)
     })?;
@@ -78,12 +90,25 @@ impl Known {
     async fn resource(&mut self, kind: &GroupVersionKind) -> anyhow::Result<&(ApiResource, ApiCapabilities)> {
         let key = format!("{}/{}/{}", kind.group, kind.version, kind.kind);
         if !self.resources.contains_key(&key) {
-            let found = kube::discovery::pinned_kind(&self.client, kind)
+            let found = look_up(&self.client, kind)
                 .await
                 .with_context(|| format!("the cluster does not know the kind {} of {}", kind.kind, kind.api_version()))?;
             self.resources.insert(key.clone(), found);
         }
         Ok(&self.resources[&key])
+    }
+}
+
+/// A definition that was applied a moment ago may not be served yet: a few more looks are given to it.
+async fn look_up(client: &Client, kind: &GroupVersionKind) -> kube::Result<(ApiResource, ApiCapabilities)> {
+    const LOOKS: u32 = 20;
+    let mut looks = 0;
+    loop {
+        match kube::discovery::pinned_kind(client, kind).await {
+            Err(_) if looks < LOOKS && kind.group.contains('.') => looks += 1,
+            found => return found,
+        }
+        wait::pause().await;
     }
 }
 
@@ -97,8 +122,7 @@ async fn apply(known: &mut Known, object: DynamicObject, force: bool) -> anyhow:
         Scope::Cluster => String::new(),
         Scope::Namespaced => object.metadata.namespace.clone().unwrap_or_else(|| "default".into()),
     };
-    let api: Api<DynamicObject> =
-        if namespace.is_empty() { Api::all_with(client, resource) } else { Api::namespaced_with(client, &namespace, resource) };
+    let api = objects(client, &namespace, resource);
     let mut how = PatchParams::apply("coracle");
     how.force = force;
     let applied = api
@@ -106,7 +130,11 @@ async fn apply(known: &mut Known, object: DynamicObject, force: bool) -> anyhow:
         .await
         .with_context(|| format!("the cluster refused {} {name:?}", kind.kind))?;
     let resource_version = applied.metadata.resource_version.unwrap_or_default();
-    Ok(Applied { kind: kind.kind, namespace, name, resource_version })
+    Ok(Applied { api_version: kind.api_version(), kind: kind.kind, namespace, name, resource_version })
+}
+
+fn objects(client: Client, namespace: &str, resource: &ApiResource) -> Api<DynamicObject> {
+    if namespace.is_empty() { Api::all_with(client, resource) } else { Api::namespaced_with(client, namespace, resource) }
 }
 
 /// The documents of all files; those of a folder in the order of their names.

@@ -32,7 +32,11 @@ pub struct Create {
     ttl: jiff::SignedDuration,
 }
 
-fn duration(text: &str) -> Result<jiff::SignedDuration, String> {
+/// A duration as people write it.
+///
+/// # Errors
+/// When it is none.
+pub fn duration(text: &str) -> Result<jiff::SignedDuration, String> {
     text.parse().map_err(|_| format!("{text:?} is no duration such as 24h or 30m"))
 }
 
