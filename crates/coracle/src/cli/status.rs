@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::{
     cluster::{self, Target},
+    local::Local,
     output::{Form, table},
 };
 
@@ -25,6 +26,16 @@ struct Status {
     server: String,
     kubernetes: String,
     nodes: Vec<NodeStatus>,
+    processes: Vec<Process>,
+}
+
+/// A process of this machine's cluster.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Process {
+    name: String,
+    pid: Option<i32>,
+    restarts: u32,
 }
 
 #[derive(Serialize)]
@@ -46,7 +57,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let path = arguments.target.kubeconfig()?;
         let client = cluster::client(&path).await?;
         let (server, _) = super::token::server_and_hash(&path)?;
-        observe(client, server).await
+        let processes = if arguments.target.kubeconfig.is_some() { Vec::new() } else { processes(&arguments.target).await };
+        observe(client, server, processes).await
     })?;
     arguments.form.print(&status, |status| {
         let rows: Vec<Vec<String>> = status
@@ -58,17 +70,34 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             })
             .collect();
         let heading = format!("Kubernetes API {} at {}\n\n", status.kubernetes, status.server);
-        heading + &table(&["NODE", "STATUS", "ADDRESS", "PODS READY"], &rows)
+        let nodes = heading + &table(&["NODE", "STATUS", "ADDRESS", "PODS READY"], &rows);
+        let row = |process: &Process| {
+            let pid = process.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+            vec![process.name.clone(), pid, process.restarts.to_string()]
+        };
+        let processes: Vec<Vec<String>> = status.processes.iter().map(row).collect();
+        if processes.is_empty() { nodes } else { nodes + "\n" + &table(&["PROCESS", "PID", "RESTARTS"], &processes) }
     });
     Ok(())
 }
 
-async fn observe(client: kube::Client, server: String) -> anyhow::Result<Status> {
+/// What the keeper of this machine keeps, itself included.
+async fn processes(target: &Target) -> Vec<Process> {
+    let Ok(local) = Local::existing(&target.data_dir) else { return Vec::new() };
+    let Some(keeper) = local.keeper().await else { return Vec::new() };
+    let own = tokio::net::UnixStream::connect(local.dir.keeper_socket()).await.ok();
+    let pid = own.and_then(|stream| stream.peer_cred().ok()).and_then(|peer| peer.pid());
+    let kept = keeper.list().await.unwrap_or_default();
+    let kept = kept.into_iter().map(|kept| Process { name: kept.name, pid: kept.pid, restarts: kept.restarts });
+    std::iter::once(Process { name: "keeper".to_owned(), pid, restarts: 0 }).chain(kept).collect()
+}
+
+async fn observe(client: kube::Client, server: String, processes: Vec<Process>) -> anyhow::Result<Status> {
     let version = client.apiserver_version().await.context("the cluster does not answer: run `coracle up`")?;
     let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await.context("cannot list the nodes")?;
     let pods = Api::<Pod>::all(client).list(&ListParams::default()).await.context("cannot list the pods")?;
     let nodes = nodes.iter().map(|node| node_status(node, &pods.items)).collect();
-    Ok(Status { server, kubernetes: version.git_version, nodes })
+    Ok(Status { server, kubernetes: version.git_version, nodes, processes })
 }
 
 fn node_status(node: &Node, pods: &[Pod]) -> NodeStatus {
