@@ -1,6 +1,7 @@
 //! The cluster of this machine: which processes it consists of, starting and resuming them, and taking everything away. The keeper owns
 //! the processes; this module tells it what to keep.
 
+mod names;
 mod processes;
 mod take_down;
 
@@ -107,7 +108,10 @@ impl Local {
             self.start_nodes(&keeper, &missing).await?;
             self.hear(&ready, &keeper, missing.iter().map(|number| self.machine.name(*number)).collect()).await?;
             let plural = if missing.len() == 1 { "node is" } else { "nodes are" };
-            progress.done(&format!("{} {plural} ready", missing.len()));
+            if self.machine.joined.is_none() && missing.contains(&1) {
+                names::answered().await?;
+            }
+            progress.done(&format!("{} {plural} ready, and names are answered", missing.len()));
             started = true;
         }
         Ok(started)
