@@ -14,6 +14,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde::{Deserialize, Serialize};
 
 pub use check::check;
 pub use observe::Name;
@@ -37,7 +38,7 @@ pub struct NodeFacts {
 }
 
 /// A transport protocol, by its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Protocol {
     /// TCP.
     Tcp = 6,
@@ -175,7 +176,8 @@ impl Changes {
 }
 
 /// A port of the node that belongs to a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HostPort {
     /// The one address of the node; none for all.
     pub host_address: Option<Ipv4Addr>,

@@ -1,1 +1,3 @@
 //! A pod's life on its node. Holds nothing yet.
+
+pub mod network;

@@ -1,0 +1,227 @@
+//! The one task that turns news into rules and routes: takes all that came, decides once, tells the kernel the difference. Sleeps otherwise.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use client::queue::{Backoff, pause};
+use decide::network_rules::{Name, NodeFacts, Rules};
+use ipnet::Ipv4Net;
+use k8s_openapi::api::core::v1::Node;
+use net::link::{LinkSettings, NodeLinks};
+use net::network_rules::{RuleTable, is_present};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::addresses::Addresses;
+use super::sources::{News, Sources};
+use super::{NetworkError, NetworkSettings, State};
+
+/// News that are taken at once; more wait for the next turn.
+const NEWS_A_TURN: usize = 4096;
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LONGEST: Duration = Duration::from_secs(10);
+
+pub(super) struct Worker {
+    settings: NetworkSettings,
+    addresses: Arc<Mutex<Addresses>>,
+    state: watch::Sender<State>,
+    /// There once the node has a pod CIDR.
+    kernel: Option<Kernel>,
+    peers: BTreeMap<String, (Ipv4Net, Ipv4Addr)>,
+    peers_changed: bool,
+    /// The API was heard in full.
+    synced: bool,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+struct Kernel {
+    rules: Rules,
+    table: RuleTable,
+    /// The table holds what `rules` says but for the differences not taken yet.
+    in_step: bool,
+    links: Arc<NodeLinks>,
+}
+
+impl Worker {
+    /// Takes up what an agent before this one left, if there was one.
+    pub(super) fn new(
+        settings: NetworkSettings,
+        addresses: Arc<Mutex<Addresses>>,
+        state: watch::Sender<State>,
+    ) -> Result<Self, NetworkError> {
+        let known = addresses.lock().unwrap_or_else(PoisonError::into_inner).pod_cidr();
+        let mut worker = Self {
+            settings,
+            addresses,
+            state,
+            kernel: None,
+            peers: BTreeMap::new(),
+            peers_changed: false,
+            synced: false,
+            waiting: Vec::new(),
+        };
+        if let Some(cidr) = known {
+            worker.open_kernel(cidr)?;
+            let in_force = is_present().map_err(NetworkError::ReadyRules)?;
+            worker.state.send_modify(|state| state.in_force = in_force);
+        }
+        Ok(worker)
+    }
+
+    pub(super) async fn run(mut self, sources: Sources, mut news: mpsc::UnboundedReceiver<News>) {
+        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
+        let mut failed = false;
+        let mut turn = Vec::new();
+        loop {
+            tokio::select! {
+                taken = news.recv_many(&mut turn, NEWS_A_TURN) => if taken == 0 { return },
+                () = pause(backoff.next()), if failed => {}
+            }
+            turn.drain(..).for_each(|news| self.take(news));
+            failed = match self.catch_up(&sources) {
+                Ok(()) => false,
+                Err(failure) => {
+                    let failure = chain(&failure);
+                    tracing::warn!(node = self.settings.node_name, failure, "the node's network is behind; trying again");
+                    true
+                }
+            };
+            if !failed {
+                backoff.reset();
+            }
+        }
+    }
+
+    fn take(&mut self, news: News) {
+        match (news, &mut self.kernel) {
+            (News::Node(change), _) => self.take_node(change.key.name(), change.new.as_deref()),
+            (News::Synced, _) => self.synced = true,
+            (News::Service(change), Some(kernel)) => match &change.new {
+                Some(service) => kernel.rules.set_service(service),
+                None => kernel.rules.remove_service(&Name::new(change.key.namespace(), change.key.name())),
+            },
+            (News::Slice(change), Some(kernel)) => match &change.new {
+                Some(slice) => kernel.rules.set_slice(slice),
+                None => kernel.rules.remove_slice(&Name::new(change.key.namespace(), change.key.name())),
+            },
+            (News::HostPorts { pod_uid, address, ports, done }, Some(kernel)) => {
+                kernel.rules.set_host_ports(&pod_uid, address, ports);
+                self.waiting.push(done);
+            }
+            // Without a pod CIDR there are no rules; they will begin with all that the caches have then.
+            (News::Service(_) | News::Slice(_) | News::HostPorts { .. }, None) => {}
+        }
+    }
+
+    fn take_node(&mut self, name: &str, node: Option<&Node>) {
+        let place = node.and_then(place_of);
+        if name != self.settings.node_name {
+            let before = match place {
+                Some(place) => self.peers.insert(name.to_owned(), place),
+                None => self.peers.remove(name),
+            };
+            self.peers_changed |= before != place;
+        } else if let Some(cidr) = node.and_then(pod_cidr) {
+            let held = self.kernel.as_ref().map(|kernel| kernel.rules.node().pod_cidr);
+            if held != Some(cidr) {
+                self.kernel = None;
+                let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Err(failure) = addresses.set_pod_cidr(cidr) {
+                    tracing::error!(failure = chain(&failure), "the node's pod CIDR cannot be kept");
+                }
+            }
+        }
+    }
+
+    /// Brings the kernel to what was heard. Whatever fails is tried again as a whole.
+    fn catch_up(&mut self, sources: &Sources) -> Result<(), NetworkError> {
+        if self.kernel.is_none() {
+            let known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).pod_cidr();
+            let Some(cidr) = known else { return Ok(()) };
+            self.open_kernel(cidr)?;
+            let Some(kernel) = &mut self.kernel else { return Ok(()) };
+            sources.services.list().iter().for_each(|service| kernel.rules.set_service(service));
+            sources.slices.list().iter().for_each(|slice| kernel.rules.set_slice(slice));
+        }
+        let Some(kernel) = &mut self.kernel else { return Ok(()) };
+        // Before the API was heard in full, what the kernel has is better than what is known here.
+        if !self.synced {
+            return Ok(());
+        }
+        kernel.catch_up().map_err(NetworkError::ReadyRules)?;
+        for done in self.waiting.drain(..) {
+            // The caller may have stopped waiting.
+            let _ = done.send(());
+        }
+        if std::mem::take(&mut self.peers_changed) || !self.state.borrow().in_force {
+            let peers: Vec<_> = self.peers.values().copied().collect();
+            if let Err(failure) = kernel.links.set_peer_routes(&peers) {
+                self.peers_changed = true;
+                return Err(NetworkError::ReadyLinks(failure));
+            }
+        }
+        self.state.send_if_modified(|state| !std::mem::replace(&mut state.in_force, true));
+        Ok(())
+    }
+
+    fn open_kernel(&mut self, pod_cidr: Ipv4Net) -> Result<(), NetworkError> {
+        let settings = &self.settings;
+        let facts = NodeFacts {
+            name: settings.node_name.clone(),
+            address: settings.node_address,
+            pod_cidr,
+            cluster_cidr: settings.cluster_cidr,
+            service_cidr: settings.service_cidr,
+            own_service: settings.dns_address,
+        };
+        let links = LinkSettings {
+            node_address: settings.node_address,
+            pod_cidr,
+            service_cidr: settings.service_cidr,
+            mtu: settings.mtu,
+        };
+        let links = Arc::new(NodeLinks::open(links).map_err(NetworkError::ReadyLinks)?);
+        let table = RuleTable::open(facts.clone()).map_err(NetworkError::ReadyRules)?;
+        let mut rules = Rules::new(facts);
+        for (uid, address, ports) in self.addresses.lock().unwrap_or_else(PoisonError::into_inner).host_ports() {
+            rules.set_host_ports(&uid, address, ports);
+        }
+        self.peers_changed = true;
+        self.state.send_modify(|state| state.links = Some(Arc::clone(&links)));
+        self.kernel = Some(Kernel { rules, table, in_step: false, links });
+        Ok(())
+    }
+}
+
+impl Kernel {
+    fn catch_up(&mut self) -> Result<(), net::network_rules::NetworkRulesError> {
+        let changes = self.rules.take_changes();
+        if self.in_step && self.table.change(&changes).is_err() {
+            // Someone else had a hand in the table: put it right as a whole.
+            self.in_step = false;
+        }
+        if !self.in_step {
+            self.table.replace(self.rules.entries())?;
+            self.in_step = true;
+        }
+        self.table.forget(&changes.stale).map(|_| ())
+    }
+}
+
+/// The pods of a node, and the address that leads to them.
+fn place_of(node: &Node) -> Option<(Ipv4Net, Ipv4Addr)> {
+    let addresses = node.status.as_ref()?.addresses.as_ref()?;
+    let internal = addresses.iter().filter(|address| address.type_ == "InternalIP");
+    Some((pod_cidr(node)?, internal.filter_map(|address| address.address.parse().ok()).next()?))
+}
+
+fn pod_cidr(node: &Node) -> Option<Ipv4Net> {
+    node.spec.as_ref()?.pod_cidr.as_ref()?.parse().ok()
+}
+
+/// An error with all its sources, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}
