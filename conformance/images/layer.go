@@ -137,6 +137,14 @@ func (l *layer) debian(from io.Reader) *layer {
 	return l
 }
 
+// alternative makes the link that a package's scripts would have made.
+func (l *layer) alternative(name, program string) *layer {
+	if l.names["bin/"+name] {
+		return l
+	}
+	return l.link("bin/"+name, program)
+}
+
 func unread(name string) bool {
 	for _, folder := range []string{"usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "dev", "var/lib/apt", "var/cache", "var/lib/dpkg", "tmp", "var/tmp"} {
 		if name == folder || strings.HasPrefix(name, folder+"/") {

@@ -115,7 +115,8 @@ func makeBases() (map[base]v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	large, err := newLayer().debian(bytes.NewReader(tree)).userland(applets).done()
+	// Debian's busybox prefers its own applets to programs of the same name, so it must not be the shell here.
+	large, err := newLayer().debian(bytes.NewReader(tree)).alternative("sh", "dash").alternative("nc", "nc.openbsd").userland(applets).done()
 	return map[base]v1.Layer{fromBusybox: small, fromDebian: large}, err
 }
 

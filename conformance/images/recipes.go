@@ -21,7 +21,7 @@ const (
 )
 
 // packages are what the commands of the tests call.
-var packages = []string{"bash", "bind9-dnsutils", "busybox-static", "curl", "iperf", "iproute2", "libc-bin", "netcat-openbsd", "nginx-light", "socat"}
+var packages = []string{"bash", "bind9-dnsutils", "busybox-static", "curl", "dash", "iperf", "iproute2", "libc-bin", "netcat-openbsd", "nginx-light", "socat"}
 
 // recipe says how one image of the suite is made.
 type recipe struct {
