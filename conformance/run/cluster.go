@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 )
 
@@ -16,14 +15,12 @@ type cluster struct {
 	keep    bool
 }
 
-func (c *cluster) kubeconfig() string { return filepath.Join(c.dataDir, "kubeconfig") }
+// kubeconfig lies beside the data folder, which has to be empty before the cluster is up.
+func (c *cluster) kubeconfig() string { return c.dataDir + ".kubeconfig" }
 
 // up starts from nothing, so that a run never sees what an earlier one left.
 func (c *cluster) up(ctx context.Context, images string) error {
 	if err := c.purge(ctx); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(c.dataDir, 0o755); err != nil {
 		return err
 	}
 	if err := c.do(ctx, "up", "--nodes", "2", "--data-dir", c.dataDir, "--kubeconfig", c.kubeconfig()); err != nil {
@@ -47,7 +44,7 @@ func (c *cluster) purge(ctx context.Context) error {
 	if _, err := os.Stat(c.dataDir); os.IsNotExist(err) {
 		return nil
 	}
-	return c.do(ctx, "down", "--purge", "--data-dir", c.dataDir, "--kubeconfig", c.kubeconfig())
+	return c.do(ctx, "down", "--purge", "--data-dir", c.dataDir)
 }
 
 func (c *cluster) do(ctx context.Context, arguments ...string) error {
