@@ -28,7 +28,7 @@ pub use pod::Pod;
 pub use preempt::{Preemption, losers};
 pub use reason::{Filter, Reason};
 
-use crate::claims::ClaimKey;
+use crate::volume_binding::ClaimKey;
 use cycle::Cycle;
 
 /// What is to be done about a claim before its pod may have its node.

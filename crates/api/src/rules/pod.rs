@@ -19,6 +19,9 @@ impl Rules for PodRules {
                 new.set_at(&["status"], Value::object());
                 new.set_at(&["status", "phase"], "Pending");
                 new.set_at(&["status", "qosClass"], quality(new));
+                if !new.array_at(&["spec", "schedulingGates"]).is_empty() {
+                    new.set_at(&["status", "conditions"], Value::Array(vec![gated(context)]));
+                }
             }
             Some(old) if context.subresource.is_none() => keep(new, old, &["status"]),
             Some(_) => {}
@@ -34,6 +37,18 @@ impl Rules for PodRules {
             (Some(_), Some(_)) => Vec::new(),
         }
     }
+}
+
+/// The condition of a pod that no scheduler may look at yet.
+fn gated(context: &RuleContext<'_>) -> Value {
+    let mut condition = Value::object();
+    condition.set_at(&["type"], "PodScheduled");
+    condition.set_at(&["status"], "False");
+    condition.set_at(&["reason"], "SchedulingGated");
+    condition.set_at(&["message"], "Scheduling is blocked due to non-empty scheduling gates");
+    condition.set_at(&["lastProbeTime"], Value::Null);
+    condition.set_at(&["lastTransitionTime"], crate::document::meta::format_time(context.now));
+    condition
 }
 
 /// Takes a field from the old object.

@@ -13,7 +13,7 @@ use super::node::Node;
 use super::pod::{Pod, Uid};
 use super::pod_affinity::Namespaces;
 use super::{ClaimPlan, ClaimStep, Placement};
-use crate::claims::{Claim, ClaimKey, Class, Volume, Volumes};
+use crate::volume_binding::{Claim, ClaimKey, Class, Volume, Volumes};
 
 /// How many pods of a selection may be disrupted.
 #[derive(Clone, Debug)]

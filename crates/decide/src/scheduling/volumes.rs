@@ -5,7 +5,7 @@ use super::node::Node;
 use super::pod::Pod;
 use super::reason::Reason;
 use super::{ClaimPlan, ClaimStep};
-use crate::claims::{self, Claim, ClaimKey, Volume};
+use crate::volume_binding::{self, Claim, ClaimKey, Volume};
 
 /// What a pod's claims need of a node.
 #[derive(Clone, Default)]
@@ -105,7 +105,7 @@ fn step(cluster: &Cluster, claim: &Claim, node: &Node, before: &[ClaimPlan]) -> 
             || before.iter().any(|plan| matches!(&plan.step, ClaimStep::Bind(other) if other == volume))
     };
     let place = Some((&*node.name, &node.labels));
-    if let Some(volume) = claims::best_match(claim, cluster.volumes().values(), place, taken) {
+    if let Some(volume) = volume_binding::best_match(claim, cluster.volumes().values(), place, taken) {
         return Some(ClaimStep::Bind(volume.name.clone()));
     }
     let class = cluster.class(claim.class_name())?;

@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
 use super::{cluster, merge, node, place, placed, pod, refusal, why};
-use crate::claims::{Claim, Class, Volume};
 use crate::scheduling::{ClaimStep, Cluster, Decision, decide};
+use crate::volume_binding::{Claim, Class, Volume};
 
 fn claim(name: &str, more: Value) -> Claim {
     let mut object = json!({
