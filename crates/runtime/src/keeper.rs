@@ -7,6 +7,19 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+/// The role's name, the first argument of the process.
+pub(crate) const ROLE: &str = "keeper";
+
+/// Runs the keeper that listens at `socket`.
+pub(crate) fn main(_socket: &Path) -> i32 {
+    1
+}
+
+/// How an orphan ended that fell to the keeper of this machine.
+pub(crate) async fn orphan(_pid: i32, _ticks: u64) -> Option<crate::supervise::record::Ended> {
+    None
+}
+
 /// A process to keep.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {

@@ -1,4 +1,9 @@
-//! From a container's output to its log file. Owns the form of a line, rotation, and what happens when the disk is full.
+//! From a container's output to its log file. Owns the form of a line, rotation, and what happens when the disk is full; never blocks a
+//! container for longer than its file takes, and never loses a line to its own death: what is not yet written stays in the pipe.
+
+mod file;
+mod line;
+pub(crate) mod pump;
 
 use std::path::PathBuf;
 

@@ -1,10 +1,16 @@
 //! One run of a program in a container, or one look at its standard streams, as the caller holds it.
 
-use std::fmt;
+pub(crate) mod stream;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::{fmt, os::fd::OwnedFd, sync::Arc};
 
-use crate::pod::PodError;
+use rustix::termios::{Winsize, tcsetwinsize};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+};
+
+use crate::{container::Container, pod::PodError};
 
 /// A further program to run in a container; user, folder, capabilities and environment are the container's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -24,9 +30,9 @@ pub struct ExecSpec {
 }
 
 /// What the caller writes to.
-pub type Input = Box<dyn AsyncWrite + Send + Unpin>;
+pub type Input = Box<dyn AsyncWrite + Send + Sync + Unpin>;
 /// What the caller reads from.
-pub type Output = Box<dyn AsyncRead + Send + Unpin>;
+pub type Output = Box<dyn AsyncRead + Send + Sync + Unpin>;
 
 /// The caller's ends. Taking a stream out of its field and dropping it closes it.
 pub struct Session {
@@ -47,7 +53,19 @@ impl fmt::Debug for Session {
 
 /// What a session can do beside its streams; can be kept apart from them.
 #[derive(Clone)]
-pub struct Control {}
+pub struct Control {
+    pub(crate) terminal: Option<Arc<OwnedFd>>,
+    waiting: Waiting,
+}
+
+/// Whose end a session waits for.
+#[derive(Clone)]
+pub(crate) enum Waiting {
+    /// That of a further program.
+    Exec(watch::Receiver<Option<i32>>),
+    /// That of the container.
+    Container(Container),
+}
 
 impl Session {
     /// The part that resizes and waits, to hold apart from the streams.
@@ -67,13 +85,25 @@ impl Session {
 }
 
 impl Control {
+    pub(crate) fn new(terminal: Option<OwnedFd>, waiting: Waiting) -> Self {
+        Self { terminal: terminal.map(Arc::new), waiting }
+    }
+
     /// Sets the size of the terminal; nothing without one.
-    pub fn resize(&self, _columns: u16, _rows: u16) -> Result<(), PodError> {
-        Err(PodError::NotYet)
+    pub fn resize(&self, columns: u16, rows: u16) -> Result<(), PodError> {
+        let Some(terminal) = &self.terminal else { return Ok(()) };
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(terminal, size).map_err(|error| PodError::Resize(error.into()))
     }
 
     /// The exit code of the program, or of the container for one who attached.
     pub async fn wait(&self) -> i32 {
-        -1
+        match &self.waiting {
+            Waiting::Container(container) => container.wait().await.code,
+            Waiting::Exec(code) => {
+                let mut code = code.clone();
+                code.wait_for(Option::is_some).await.ok().and_then(|code| *code).unwrap_or(255)
+            }
+        }
     }
 }
