@@ -6,6 +6,8 @@ mod core;
 mod groups;
 mod jsonpath;
 mod row;
+mod served_twice;
+mod system;
 
 pub use jsonpath::JsonPath;
 
@@ -14,5 +16,5 @@ use std::sync::Arc;
 
 /// Every row, in upstream's order of groups.
 pub(crate) fn all() -> Vec<Arc<Kind>> {
-    core::rows().into_iter().chain(apps::rows()).chain(groups::rows()).map(Arc::new).collect()
+    core::rows().into_iter().chain(apps::rows()).chain(groups::rows()).chain(system::rows()).map(Arc::new).collect()
 }

@@ -3,12 +3,23 @@
 //! The server calls [`Kind`](crate::kind::Kind)'s `default`, `prepare`, `validate` and `warn`, which do what holds for every kind and
 //! then ask the kind's `Rules`. Rules see documents alone: never the store, other objects or a clock.
 
+pub mod access;
+pub mod admission;
+pub mod autoscaler;
+pub mod batch;
+mod change;
+pub mod config;
 pub mod definition;
+pub mod event;
 pub mod metadata;
 pub mod names;
 pub mod namespace;
+pub mod network;
+pub mod node;
 pub mod pod;
+pub mod policy;
 pub mod service;
+pub mod storage;
 pub mod workload;
 
 use crate::document::Value;

@@ -3,6 +3,7 @@
 //! Built-in schemas are parsed the first time that somebody asks for them and shared from then on. Never holds an object.
 
 mod check;
+mod decode;
 mod default;
 mod facts;
 mod prune;
@@ -12,6 +13,7 @@ mod tests;
 mod unknown;
 
 pub use check::validate;
+pub use decode::{DecodeError, decode};
 pub use default::{default, has_defaults};
 pub(crate) use facts::interned;
 pub use facts::{Description, named, names};

@@ -117,6 +117,8 @@ pub struct Status {
     pub details: Option<Box<Details>>,
     /// Whether this says that all went well.
     pub succeeded: bool,
+    /// Where a list can go on, inconsistently, that was refused for its age; empty otherwise.
+    pub next: String,
 }
 
 /// A resource as error texts name it: `pods`, `deployments.apps`.
@@ -127,7 +129,7 @@ pub fn qualified(group: &str, plural: &str) -> String {
 impl Status {
     /// A refusal for a reason, without details.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, code: reason.code(), message: message.into(), details: None, succeeded: false }
+        Self { reason, code: reason.code(), message: message.into(), details: None, succeeded: false, next: String::new() }
     }
 
     /// A refusal about one object.
@@ -145,7 +147,8 @@ impl Status {
             uid: uid.to_owned(),
             ..Details::default()
         };
-        Self { reason: Reason::Unknown, code: 200, message: String::new(), details: Some(Box::new(details)), succeeded: true }
+        let details = Some(Box::new(details));
+        Self { reason: Reason::Unknown, code: 200, message: String::new(), details, succeeded: true, next: String::new() }
     }
 
     /// There is no object of this name.
@@ -361,7 +364,11 @@ impl Serialize for Status {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("kind", "Status")?;
         map.serialize_entry("apiVersion", "v1")?;
-        map.serialize_entry("metadata", &serde_json::Map::new())?;
+        let mut metadata = serde_json::Map::new();
+        if !self.next.is_empty() {
+            metadata.insert("continue".into(), self.next.as_str().into());
+        }
+        map.serialize_entry("metadata", &metadata)?;
         map.serialize_entry("status", if self.succeeded { "Success" } else { "Failure" })?;
         if !self.message.is_empty() {
             map.serialize_entry("message", &self.message)?;

@@ -44,6 +44,7 @@ impl ServerRole {
         let folder = &self.data_dir;
         let mut settings = Settings::new(folder);
         settings.pki.addresses.extend(self.listen.iter().map(SocketAddr::ip).filter(|address| !address.is_unspecified()));
+        settings.advertised = self.listen.last().copied().into_iter().collect();
         let server = Server::open(settings).await.with_context(|| format!("cannot open the data in {}", folder.display()))?;
         let stop = CancellationToken::new();
         let mut serving = JoinSet::new();

@@ -208,7 +208,10 @@ fn is_inline(message: &str, field: &Field) -> bool {
             | ("core.v1.PersistentVolumeSpec", "persistentVolumeSource")
             | ("core.v1.Probe", "handler")
             | ("core.v1.EphemeralContainer", "ephemeralContainerCommon")
-            | (_, "localObjectReference")
+            | ("networking.v1.IngressRule", "ingressRuleValue")
+            | ("admissionregistration.v1.RuleWithOperations", "rule")
+            | ("admissionregistration.v1.NamedRuleWithOperations", "ruleWithOperations")
+            | (_, "localObjectReference" | "deviceConfiguration")
     )
 }
 

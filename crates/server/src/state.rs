@@ -2,7 +2,11 @@
 
 mod projection;
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use api::{
     document::{Value, meta},
@@ -35,6 +39,8 @@ pub struct Settings {
     pub service_cidr: (Ipv4Addr, u8),
     /// The node ports: first and last.
     pub node_ports: (u16, u16),
+    /// Where pods and nodes reach the API: the endpoints of the `kubernetes` Service.
+    pub advertised: Vec<SocketAddr>,
 }
 
 impl Settings {
@@ -47,6 +53,7 @@ impl Settings {
             encryption_keys: folder.join("pki/encryption.keys"),
             service_cidr: (Ipv4Addr::new(10, 43, 0, 0), 16),
             node_ports: (30000, 32767),
+            advertised: Vec::new(),
         }
     }
 }

@@ -53,6 +53,7 @@ pub fn merged(call: &Call, old: &Value, new: Value) -> Result<Value, Status> {
         ("certificatesigningrequests", Some("approval")) => approval::apply(old, &new, call.now),
         ("namespaces", Some("finalize")) => Ok(with(old, &new, &[&["spec", "finalizers"]])),
         ("pods", Some("ephemeralcontainers")) => Ok(with(old, &new, &[&["spec", "ephemeralContainers"]])),
+        ("pods", Some("resize")) => Ok(with(old, &new, &[&["spec"]])),
         (_, Some("status")) => Ok(with_status(call, old, new)),
         _ => Ok(new),
     }

@@ -145,7 +145,24 @@ fn record(call: &Call, options: &Options, old: Option<&Value>, new: &mut Value) 
     let ignored = ignored(call, new);
     let ignored: Vec<[&str; 1]> = ignored.iter().map(|name| [name.as_str()]).collect();
     let ignored: Vec<&[&str]> = ignored.iter().map(<[&str; 1]>::as_slice).collect();
-    apply::record_update(old, new, facts, manager(call, &options.manager, &call.api_version()), &ignored);
+    let api_version = call.api_version();
+    let manager = manager(call, &options.manager, &api_version);
+    if call.version().convert.is_none() {
+        apply::record_update(old, new, facts, manager, &ignored);
+        return;
+    }
+    // The record speaks of fields as the writer names them.
+    let served = |object: &Value| {
+        let mut object = object.clone();
+        call.kind.to_served(call.version(), &mut object);
+        object
+    };
+    let mut written = served(new);
+    apply::record_update(old.map(served).as_ref(), &mut written, facts, manager, &ignored);
+    match written.remove_at(&["metadata", "managedFields"]) {
+        Some(record) => meta::set(new, "managedFields", record),
+        None => drop(new.remove_at(&["metadata", "managedFields"])),
+    }
 }
 
 /// Who writes, as the record of owned fields names them.

@@ -361,6 +361,58 @@ pub(super) fn ingress_ports(object: &Value, _: Timestamp) -> Value {
     if object.array_at(&["spec", "tls"]).is_empty() { "80".into() } else { "80, 443".into() }
 }
 
+/// What parameters a policy takes.
+pub(super) fn param_kind(object: &Value, _: Timestamp) -> Value {
+    let text = |field: &str| object.str_at(&["spec", "paramKind", field]).unwrap_or_default();
+    if text("kind").is_empty() { "<unset>".into() } else { format!("{}/{}", text("apiVersion"), text("kind")).into() }
+}
+
+/// Which parameters a binding gives.
+pub(super) fn param_ref(object: &Value, _: Timestamp) -> Value {
+    let text = |field: &str| object.str_at(&["spec", "paramRef", field]).unwrap_or_default();
+    match (text("namespace"), text("name")) {
+        (_, "") if object.get(&["spec", "paramRef", "selector"]).is_some() => "*".into(),
+        (_, "") => "<unset>".into(),
+        ("", name) => name.into(),
+        (namespace, name) => format!("{namespace}/{name}").into(),
+    }
+}
+
+/// Who serves a group and version.
+pub(super) fn api_service(object: &Value, _: Timestamp) -> Value {
+    let text = |field: &str| object.str_at(&["spec", "service", field]).unwrap_or_default();
+    if text("name").is_empty() { "Local".into() } else { format!("{}/{}", text("namespace"), text("name")).into() }
+}
+
+/// Whether a group and version is served.
+pub(super) fn api_available(object: &Value, _: Timestamp) -> Value {
+    let conditions = object.array_at(&["status", "conditions"]);
+    let available = conditions.iter().find(|condition| condition.str_at(&["type"]) == Some("Available"));
+    let text = |field: &str| available.and_then(|condition| condition.str_at(&[field])).unwrap_or_default();
+    match text("status") {
+        "" => "Unknown".into(),
+        "True" => "True".into(),
+        status => format!("{status} ({})", text("reason")).into(),
+    }
+}
+
+/// How far a claim of devices is.
+pub(super) fn claim_state(object: &Value, _: Timestamp) -> Value {
+    let mut states = Vec::new();
+    if crate::document::meta::is_deleted(object) {
+        states.push("deleted");
+    }
+    if object.get(&["status", "allocation"]).is_some_and(|allocation| !allocation.is_null()) {
+        states.push("allocated");
+    } else if states.is_empty() {
+        states.push("pending");
+    }
+    if !object.array_at(&["status", "reservedFor"]).is_empty() {
+        states.push("reserved");
+    }
+    states.join(",").into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::human;

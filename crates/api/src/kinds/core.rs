@@ -16,22 +16,39 @@ const PATCH_PUT: &[&str] = &["get", "patch", "update"];
 pub(super) fn rows() -> Vec<Kind> {
     vec![
         CORE.kind("Binding", "bindings").review().done(),
+        CORE.kind("ComponentStatus", "componentstatuses").cluster().short(&["cs"]).read_only().done(),
         CORE.kind("ConfigMap", "configmaps")
             .short(&["cm"])
             .columns(&[("Data", "string", "", 0, cells::data_count), ("Age", "string", "", 0, cells::age)])
+            .rules(&crate::rules::config::ConfigMapRules)
             .done(),
         endpoints(),
         event(),
         CORE.kind("LimitRange", "limitranges")
             .short(&["limits"])
             .columns(&[("Created At", "date", "", 0, cells::created)])
+            .rules(&crate::rules::policy::RangeRules)
             .done(),
         namespace(),
         node(),
-        CORE.kind("PersistentVolumeClaim", "persistentvolumeclaims").short(&["pvc"]).status().columns(CLAIM).done(),
-        CORE.kind("PersistentVolume", "persistentvolumes").cluster().short(&["pv"]).status().columns(VOLUME).done(),
+        CORE.kind("PersistentVolumeClaim", "persistentvolumeclaims")
+            .short(&["pvc"])
+            .status()
+            .columns(CLAIM)
+            .rules(&crate::rules::storage::ClaimRules)
+            .done(),
+        CORE.kind("PersistentVolume", "persistentvolumes")
+            .cluster()
+            .short(&["pv"])
+            .status()
+            .columns(VOLUME)
+            .rules(&crate::rules::storage::VolumeRules)
+            .done(),
         pod(),
-        CORE.kind("PodTemplate", "podtemplates").generation(Generation::Content).done(),
+        CORE.kind("PodTemplate", "podtemplates")
+            .generation(Generation::Content)
+            .rules(&crate::rules::workload::TemplateRules)
+            .done(),
         CORE.kind("ReplicationController", "replicationcontrollers")
             .short(&["rc"])
             .in_all()
@@ -39,8 +56,14 @@ pub(super) fn rows() -> Vec<Kind> {
             .scale()
             .select(&[("status.replicas", "0")])
             .columns(super::apps::REPLICA_SET)
+            .rules(&crate::rules::workload::ReplicationRules)
             .done(),
-        CORE.kind("ResourceQuota", "resourcequotas").short(&["quota"]).status().generation(Generation::Never).done(),
+        CORE.kind("ResourceQuota", "resourcequotas")
+            .short(&["quota"])
+            .status()
+            .generation(Generation::Never)
+            .rules(&crate::rules::policy::QuotaRules)
+            .done(),
         CORE.kind("Secret", "secrets")
             .select(&[("type", "")])
             .columns(&[
@@ -48,6 +71,7 @@ pub(super) fn rows() -> Vec<Kind> {
                 ("Data", "string", "", 0, cells::data_count),
                 ("Age", "string", "", 0, cells::age),
             ])
+            .rules(&crate::rules::config::SecretRules)
             .done(),
         CORE.kind("ServiceAccount", "serviceaccounts")
             .short(&["sa"])
@@ -90,9 +114,11 @@ fn endpoints() -> Kind {
             kind.versions[0].deprecated =
                 Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".into());
         })
+        .rules(&crate::rules::network::EndpointsRules)
         .done()
 }
 
+/// Events; `events.k8s.io` serves the same ones.
 fn event() -> Kind {
     CORE.kind("Event", "events")
         .short(&["ev"])
@@ -160,6 +186,7 @@ fn node() -> Kind {
                 cells::or(o, &["status", "nodeInfo", "containerRuntimeVersion"], "<unknown>")
             }),
         ])
+        .rules(&crate::rules::node::NodeRules)
         .done()
 }
 

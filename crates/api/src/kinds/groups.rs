@@ -3,6 +3,7 @@
 use super::{
     cells,
     row::{CellOf, Package},
+    served_twice,
 };
 use crate::{
     kind::{Generation, Kind},
@@ -18,6 +19,7 @@ const fn package(group: &'static str, version: &'static str, definitions: &'stat
 const BATCH: Package = package("batch", "v1", "io.k8s.api.batch.v1.");
 const AUTOSCALING: Package = package("autoscaling", "v2", "io.k8s.api.autoscaling.v2.");
 const DISCOVERY: Package = package("discovery.k8s.io", "v1", "io.k8s.api.discovery.v1.");
+const EVENTS: Package = package("events.k8s.io", "v1", "io.k8s.api.events.v1.");
 const POLICY: Package = package("policy", "v1", "io.k8s.api.policy.v1.");
 const STORAGE: Package = package("storage.k8s.io", "v1", "io.k8s.api.storage.v1.");
 const RBAC: Package = package("rbac.authorization.k8s.io", "v1", "io.k8s.api.rbac.v1.");
@@ -60,10 +62,24 @@ fn access() -> Vec<Kind> {
         review(&AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
         review(&AUTHORIZATION, "SelfSubjectRulesReview", "selfsubjectrulesreviews"),
         review(&AUTHORIZATION, "SubjectAccessReview", "subjectaccessreviews"),
-        RBAC.kind("ClusterRoleBinding", "clusterrolebindings").cluster().named_freely().columns(binding).done(),
-        RBAC.kind("ClusterRole", "clusterroles").cluster().named_freely().columns(role).done(),
-        RBAC.kind("RoleBinding", "rolebindings").named_freely().columns(binding).done(),
-        RBAC.kind("Role", "roles").named_freely().columns(role).done(),
+        RBAC.kind("ClusterRoleBinding", "clusterrolebindings")
+            .cluster()
+            .named_freely()
+            .columns(binding)
+            .rules(&crate::rules::access::BindingRules)
+            .done(),
+        RBAC.kind("ClusterRole", "clusterroles")
+            .cluster()
+            .named_freely()
+            .columns(role)
+            .rules(&crate::rules::access::RoleRules)
+            .done(),
+        RBAC.kind("RoleBinding", "rolebindings")
+            .named_freely()
+            .columns(binding)
+            .rules(&crate::rules::access::BindingRules)
+            .done(),
+        RBAC.kind("Role", "roles").named_freely().columns(role).rules(&crate::rules::access::RoleRules).done(),
         CERTIFICATES
             .kind("CertificateSigningRequest", "certificatesigningrequests")
             .cluster()
@@ -85,7 +101,14 @@ fn access() -> Vec<Kind> {
 
 fn workloads() -> Vec<Kind> {
     vec![
-        BATCH.kind("CronJob", "cronjobs").short(&["cj"]).in_all().status().columns(CRON_JOB).done(),
+        BATCH
+            .kind("CronJob", "cronjobs")
+            .short(&["cj"])
+            .in_all()
+            .status()
+            .columns(CRON_JOB)
+            .rules(&crate::rules::batch::CronJobRules)
+            .done(),
         BATCH
             .kind("Job", "jobs")
             .in_all()
@@ -93,6 +116,21 @@ fn workloads() -> Vec<Kind> {
             .select(&[("status.successful", "0")])
             .columns(JOB)
             .with(|kind| kind.propagation = crate::kind::Propagation::Orphan)
+            .rules(&crate::rules::batch::JobRules)
+            .done(),
+        EVENTS
+            .kind("Event", "events")
+            .short(&["ev"])
+            .create_on_update()
+            .columns(&[
+                ("Last Seen", "string", "", 0, served_twice::last_seen),
+                ("Type", "string", "", 0, cells::kind_of),
+                ("Reason", "string", "", 0, |o, _| cells::text(o, &["reason"])),
+                ("Object", "string", "", 0, served_twice::regarding),
+                ("Message", "string", "", 0, |o, _| cells::text(o, &["note"])),
+            ])
+            .rules(&crate::rules::event::EventRules)
+            .with(served_twice::events)
             .done(),
         AUTOSCALING
             .kind("HorizontalPodAutoscaler", "horizontalpodautoscalers")
@@ -106,6 +144,8 @@ fn workloads() -> Vec<Kind> {
                 ("Replicas", "integer", "", 0, |o, _| cells::number(o, &["status", "currentReplicas"])),
                 ("Age", "string", "", 0, cells::age),
             ])
+            .rules(&crate::rules::autoscaler::AutoscalerRules)
+            .with(served_twice::autoscaler)
             .done(),
         POLICY
             .kind("PodDisruptionBudget", "poddisruptionbudgets")
@@ -117,6 +157,7 @@ fn workloads() -> Vec<Kind> {
                 ("Allowed Disruptions", "integer", "", 0, |o, _| cells::number(o, &["status", "disruptionsAllowed"])),
                 ("Age", "string", "", 0, cells::age),
             ])
+            .rules(&crate::rules::policy::BudgetRules)
             .done(),
         SCHEDULING
             .kind("PriorityClass", "priorityclasses")
@@ -129,10 +170,12 @@ fn workloads() -> Vec<Kind> {
                 ("Age", "string", "", 0, cells::age),
                 ("PreemptionPolicy", "string", "", 0, |o, _| cells::or(o, &["preemptionPolicy"], "PreemptLowerPriority")),
             ])
+            .rules(&crate::rules::policy::PriorityRules)
             .done(),
         NODE.kind("RuntimeClass", "runtimeclasses")
             .cluster()
             .columns(&[("Handler", "string", "", 0, |o, _| cells::text(o, &["handler"])), ("Age", "string", "", 0, cells::age)])
+            .rules(&crate::rules::policy::RuntimeRules)
             .done(),
     ]
 }
@@ -171,6 +214,7 @@ fn network() -> Vec<Kind> {
                 ("Endpoints", "string", "", 0, cells::slice_endpoints),
                 ("Age", "string", "", 0, cells::age),
             ])
+            .rules(&crate::rules::network::SliceRules)
             .done(),
         NETWORKING
             .kind("IngressClass", "ingressclasses")
@@ -193,6 +237,7 @@ fn network() -> Vec<Kind> {
                 ("Ports", "string", "", 0, cells::ingress_ports),
                 ("Age", "string", "", 0, cells::age),
             ])
+            .rules(&crate::rules::network::IngressRules)
             .done(),
         NETWORKING.kind("IPAddress", "ipaddresses").cluster().short(&["ip"]).done(),
         NETWORKING
@@ -203,6 +248,7 @@ fn network() -> Vec<Kind> {
                 ("Pod-Selector", "string", "", 0, |o, _| cells::selector_object(o, &["spec", "podSelector"])),
                 ("Age", "string", "", 0, cells::age),
             ])
+            .rules(&crate::rules::network::PolicyRules)
             .done(),
         NETWORKING.kind("ServiceCIDR", "servicecidrs").cluster().status().generation(Generation::Never).done(),
     ]
@@ -218,8 +264,9 @@ fn cluster() -> Vec<Kind> {
             ])
             .create_on_update()
             .conditional_update()
+            .rules(&crate::rules::policy::LeaseRules)
             .done(),
-        STORAGE.kind("CSIDriver", "csidrivers").cluster().done(),
+        STORAGE.kind("CSIDriver", "csidrivers").cluster().rules(&crate::rules::storage::DriverRules).done(),
         STORAGE.kind("CSINode", "csinodes").cluster().done(),
         STORAGE.kind("CSIStorageCapacity", "csistoragecapacities").done(),
         STORAGE
@@ -231,6 +278,16 @@ fn cluster() -> Vec<Kind> {
                 ("ReclaimPolicy", "string", "", 0, |o, _| cells::or(o, &["reclaimPolicy"], "Delete")),
                 ("VolumeBindingMode", "string", "", 0, |o, _| cells::or(o, &["volumeBindingMode"], "Immediate")),
                 ("AllowVolumeExpansion", "string", "", 0, |o, _| cells::or(o, &["allowVolumeExpansion"], "false")),
+                ("Age", "string", "", 0, cells::age),
+            ])
+            .rules(&crate::rules::storage::StorageClassRules)
+            .done(),
+        STORAGE
+            .kind("VolumeAttributesClass", "volumeattributesclasses")
+            .cluster()
+            .short(&["vac"])
+            .columns(&[
+                ("DriverName", "string", "", 0, |o, _| cells::text(o, &["driverName"])),
                 ("Age", "string", "", 0, cells::age),
             ])
             .done(),

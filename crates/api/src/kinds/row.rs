@@ -179,6 +179,12 @@ impl Row {
         self
     }
 
+    /// Nobody writes it.
+    pub(super) fn read_only(mut self) -> Self {
+        self.0.verbs = &["get", "list"];
+        self
+    }
+
     pub(super) fn no_collection_delete(mut self) -> Self {
         self.0.verbs = NO_COLLECTION_DELETE;
         self

@@ -74,7 +74,8 @@ fn node(schema: &Schema, dialect: Dialect) -> Value {
                 map.insert("type".into(), json!(name));
             }
             if let Some(format) = &schema.format {
-                map.insert("format".into(), json!(&**format));
+                let format = if &**format == "micro-time" { "date-time" } else { &**format };
+                map.insert("format".into(), json!(format));
             }
         }
     }

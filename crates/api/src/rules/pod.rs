@@ -34,6 +34,8 @@ impl Rules for PodRules {
             (None, _) => {
                 new.get(&["spec"]).map_or_else(|| vec![FieldError::required("spec", "")], |spec| validate_spec(spec, "spec"))
             }
+            (Some(old), Some("ephemeralcontainers")) => validate_ephemeral(new, old),
+            (Some(old), Some("resize")) => validate_resize(new, old),
             (Some(_), Some(_)) => Vec::new(),
         }
     }
@@ -49,6 +51,65 @@ fn gated(context: &RuleContext<'_>) -> Value {
     condition.set_at(&["lastProbeTime"], Value::Null);
     condition.set_at(&["lastTransitionTime"], crate::document::meta::format_time(context.now));
     condition
+}
+
+/// Ephemeral containers are added, never changed, and have less than others.
+fn validate_ephemeral(new: &Value, old: &Value) -> Vec<FieldError> {
+    const FORBIDDEN: [&str; 6] = ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resizePolicy"];
+    let mut errors = Vec::new();
+    let (now, before) = (new.array_at(&["spec", "ephemeralContainers"]), old.array_at(&["spec", "ephemeralContainers"]));
+    for (index, container) in now.iter().enumerate() {
+        let path = format!("spec.ephemeralContainers[{index}]");
+        let spec = new.get(&["spec"]).cloned().unwrap_or_default();
+        validate_container(container, &path, &spec, &mut errors);
+        let name = container.str_at(&["name"]);
+        let others = ["containers", "initContainers"].iter().flat_map(|list| new.array_at(&["spec", list]));
+        if others.chain(&now[..index]).any(|other| other.str_at(&["name"]) == name) {
+            errors.push(FieldError::duplicate(format!("{path}.name"), name.unwrap_or_default()));
+        }
+        for field in FORBIDDEN.iter().filter(|field| container.field(field).is_some_and(|value| !value.is_empty())) {
+            errors.push(FieldError::forbidden(format!("{path}.{field}"), "cannot be set for an Ephemeral Container"));
+        }
+    }
+    for (index, container) in before.iter().enumerate() {
+        let path = format!("spec.ephemeralContainers[{index}]");
+        let name = container.str_at(&["name"]).unwrap_or_default();
+        match now.iter().find(|other| other.str_at(&["name"]) == Some(name)) {
+            None => {
+                errors.push(FieldError::forbidden(path, format!("existing ephemeral containers \"{name}\" may not be removed\n")))
+            }
+            Some(kept) if kept != container => {
+                errors
+                    .push(FieldError::forbidden(path, format!("existing ephemeral containers \"{name}\" may not be changed\n")));
+            }
+            Some(_) => {}
+        }
+    }
+    errors
+}
+
+/// A resize changes amounts of CPU and memory, and never the quality of service.
+fn validate_resize(new: &Value, old: &Value) -> Vec<FieldError> {
+    let mut left = new.get(&["spec"]).cloned().unwrap_or_default();
+    let before = old.get(&["spec"]).cloned().unwrap_or_default();
+    for list in ["containers", "initContainers"] {
+        let amounts: Vec<Option<Value>> =
+            before.array_at(&[list]).iter().map(|container| container.get(&["resources"]).cloned()).collect();
+        for (container, amounts) in left.get_mut(&[list]).and_then(Value::as_array_mut).into_iter().flatten().zip(amounts) {
+            match amounts {
+                Some(amounts) => container.set_at(&["resources"], amounts),
+                None => drop(container.remove_at(&["resources"])),
+            }
+        }
+    }
+    let mut errors = Vec::new();
+    if left != before {
+        errors.push(FieldError::forbidden("spec", "only cpu and memory resources are mutable"));
+    }
+    if quality(new) != quality(old) {
+        errors.push(FieldError::invalid("spec", quality(new), "Pod QOS Class may not change as a result of resizing"));
+    }
+    errors
 }
 
 /// Takes a field from the old object.
@@ -265,6 +326,11 @@ fn validate_change(new: &Value, old: &Value) -> Vec<FieldError> {
     }
     for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"] {
         keep(&mut left, &before, &[field]);
+    }
+    if !before.array_at(&["schedulingGates"]).is_empty() {
+        for field in ["nodeSelector", "affinity"] {
+            keep(&mut left, &before, &[field]);
+        }
     }
     if left == before || meta::uid(new) != meta::uid(old) {
         return Vec::new();

@@ -1,6 +1,8 @@
 //! What every cluster starts with: namespaces, priority classes, roles and bindings. Missing ones are written in one transaction
 //! before anyone is served, which is why they do not take the way of a request.
 
+mod network;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -43,6 +45,7 @@ pub(super) async fn write(state: &Arc<State>) -> Result<(), CommitError> {
         let op = Op::Put(Bytes::from(value.to_json()));
         changes.push(Change { key: key.into(), expect, op, durable: true });
     }
+    changes.extend(network::changes(state, &now));
     if !changes.is_empty() {
         state.store.transact(changes).await?;
     }
@@ -82,7 +85,29 @@ fn wanted() -> impl Iterator<Item = (String, Value, bool)> {
         let key = format!("/rbac.authorization.k8s.io/{}/{}/{}", default.resource, default.namespace, default.name);
         (key, Value::from(object), true)
     });
-    namespaces.chain(priorities).chain(roles)
+    namespaces.chain(priorities).chain(registrations()).chain(roles)
+}
+
+/// Each built-in group and version as an APIService, which says that it is served here.
+fn registrations() -> impl Iterator<Item = (String, Value, bool)> {
+    let groups = api::kind::KindTable::built_in().groups();
+    let versions: Vec<(String, String)> = groups
+        .into_iter()
+        .flat_map(|group| group.versions.into_iter().map(move |version| (group.name.clone(), version)))
+        .collect();
+    versions.into_iter().map(|(group, version)| {
+        let name = format!("{version}.{group}");
+        let object = serde_json::json!({
+            "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+            "metadata": { "name": name, "labels": { "kube-aggregator.kubernetes.io/automanaged": "onstart" } },
+            "spec": { "group": group, "version": version, "groupPriorityMinimum": if group.is_empty() { 18000 } else { 17000 }, "versionPriority": 1 },
+            "status": { "conditions": [{
+                "type": "Available", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z", "reason": "Local",
+                "message": "Local APIServices are always available",
+            }] },
+        });
+        (format!("/apiregistration.k8s.io/apiservices//{name}"), Value::from(object), false)
+    })
 }
 
 /// The rules of the aggregated roles, so that they are whole from the first moment.

@@ -106,6 +106,10 @@ pub fn check_fields(call: &Call, input: &mut Input) -> Result<(), Status> {
     let unknown = schema::unknown_fields(&input.document, schema);
     judge(call, &mut input.warnings, unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect())?;
     if !call.kind.custom {
+        schema::decode(&mut input.document, schema).map_err(|error| {
+            let (kind, version) = (&call.kind.kind, &call.version().name);
+            Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {error}"))
+        })?;
         schema::prune(&mut input.document, schema);
     }
     Ok(())

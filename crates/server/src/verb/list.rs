@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use api::{
     document::{Value, meta},
     selector::{FieldRequirement, FieldSelector, LabelSelector},
-    status::{Cause, Status},
+    status::{Cause, FieldError, Status},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Response, StatusCode};
@@ -114,7 +114,7 @@ pub fn revision(text: Option<&str>) -> Result<Revision, Status> {
 fn page(call: &Call, filter: &Filter) -> Result<Page, Status> {
     let prefix = collection(call);
     let limit = call.query.get("limit").and_then(|limit| limit.parse::<usize>().ok()).filter(|limit| *limit > 0);
-    let (snapshot, start) = start(call, &prefix)?;
+    let (snapshot, start) = start(call, &prefix, limit.is_some())?;
     let mut found = snapshot.range(&prefix, start.as_deref()).filter(|entry| filter.matches(&call.kind, entry));
     let entries: VecDeque<Stored> = found.by_ref().take(limit.unwrap_or(usize::MAX)).cloned().collect();
     let more = limit.is_some() && found.next().is_some();
@@ -126,27 +126,60 @@ fn page(call: &Call, filter: &Filter) -> Result<Page, Status> {
 }
 
 /// The snapshot that is listed and the key after which the page begins.
-fn start(call: &Call, prefix: &str) -> Result<(Snapshot<Fields>, Option<String>), Status> {
+fn start(call: &Call, prefix: &str, limited: bool) -> Result<(Snapshot<Fields>, Option<String>), Status> {
     let now = call.state.snapshot();
+    let given = call.query.get("resourceVersion");
+    let rule = call.query.get("resourceVersionMatch");
+    check_options(call, given, rule)?;
     if let Some(text) = call.query.get("continue") {
         let token = Continue::parse(text)?;
+        if given.is_some_and(|given| given != "0") {
+            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+        }
         let start = Some(format!("{prefix}{}", token.start));
         let Ok(revision) = Revision::try_from(token.rv) else { return Ok((now, start)) };
         let snapshot = call.state.store.snapshot_at(revision).map_err(|_| expired(&token.start))?;
         return Ok((snapshot, start));
     }
-    let asked = revision(call.query.get("resourceVersion"))?;
+    let asked = revision(given)?;
     if asked > now.revision() {
         return Err(too_large(asked, now.revision()));
     }
-    if call.query.get("resourceVersionMatch") == Some("Exact") {
+    // A page at a revision is exact even when it does not say so.
+    if asked > 0 && (rule == Some("Exact") || (rule.is_none() && limited)) {
         let seen = call.state.store.snapshot_at(asked);
         return Ok((seen.map_err(|compacted| Status::too_old_revision(asked, compacted.oldest))?, None));
     }
     Ok((now, None))
 }
 
-fn too_large(asked: Revision, current: Revision) -> Status {
+/// Whether the parameters of a list fit together.
+fn check_options(call: &Call, given: Option<&str>, rule: Option<&str>) -> Result<(), Status> {
+    const RULES: [&str; 3] = ["", "Exact", "NotOlderThan"];
+    let mut errors = Vec::new();
+    let mut forbid = |field: &str, text: &str| errors.push(FieldError::forbidden(field, text));
+    if call.query.get("sendInitialEvents").is_some() {
+        forbid("sendInitialEvents", "sendInitialEvents is forbidden for list");
+    }
+    if let Some(rule) = rule {
+        if given.is_none() {
+            forbid("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided");
+        }
+        if call.query.get("continue").is_some() {
+            forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
+        }
+        if rule == "Exact" && given == Some("0") {
+            forbid("resourceVersionMatch", "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+        }
+        if !RULES.contains(&rule) {
+            errors.push(FieldError::not_supported("resourceVersionMatch", rule, &RULES));
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
+}
+
+/// A revision of the future.
+pub fn too_large(asked: Revision, current: Revision) -> Status {
     let mut status = Status::timeout(format!("Too large resource version: {asked}, current: {current}"), 1);
     let message = "Too large resource version".to_owned();
     status.details.get_or_insert_default().causes.push(Cause {
@@ -157,11 +190,16 @@ fn too_large(asked: Revision, current: Revision) -> Status {
     status
 }
 
-/// `410`; the client begins again, since the revision of its first page is no longer kept.
-fn expired(_start: &str) -> Status {
-    Status::expired(
-        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
-    )
+/// `410`, with a token that goes on at the present: the rest may not fit to what the client has already.
+fn expired(start: &str) -> Status {
+    let mut status = Status::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue \
+         parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token \
+         results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now \
+         may show up in the list.",
+    );
+    status.next = Continue::token(-1, start);
+    status
 }
 
 fn head(kind: &str, api_version: &str, page: &Page) -> Value {

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use api::{
     document::{Value, meta},
     kind::{Kind, Version},
-    status::Status,
+    status::{FieldError, Status},
 };
 use bytes::Bytes;
 use futures::stream;
@@ -57,21 +57,17 @@ pub fn serve(call: &Call) -> Result<Response<Body>, Status> {
     let from = list::revision(call.query.get("resourceVersion"))?;
     let streamed_list = call.query.flag("sendInitialEvents");
     let bookmarks = call.query.flag("allowWatchBookmarks");
-    if streamed_list && call.query.get("resourceVersionMatch") != Some("NotOlderThan") {
-        let why = "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        return Err(Status::invalid(
-            "meta.k8s.io",
-            "ListOptions",
-            "",
-            &[api::status::FieldError::forbidden("resourceVersionMatch", why)],
-        ));
-    }
+    check_options(call)?;
     let snapshot = call.state.snapshot();
-    let (start, initial) = if streamed_list || from == 0 {
+    if from > snapshot.revision() {
+        return Err(list::too_large(from, snapshot.revision()));
+    }
+    let wants_none = call.query.get("sendInitialEvents").is_some() && !streamed_list;
+    let (start, initial) = if streamed_list || (from == 0 && !wants_none) {
         let matching = snapshot.range(&prefix, None).filter(|entry| filter.matches(&call.kind, entry));
         (snapshot.revision(), matching.cloned().collect())
     } else {
-        (from, VecDeque::new())
+        (if from == 0 { snapshot.revision() } else { from }, VecDeque::new())
     };
     let watch = call.state.store.watch(&prefix, start);
     let now = Instant::now();
@@ -105,6 +101,17 @@ pub fn serve(call: &Call) -> Result<Response<Body>, Status> {
         ended: false,
     };
     Ok(render::respond(StatusCode::OK, "application/json", body::pieces(stream::unfold(running, next_piece))))
+}
+
+/// Whether the parameters of a watch fit together (KEP-3157).
+fn check_options(call: &Call) -> Result<(), Status> {
+    let rule = call.query.get("resourceVersionMatch");
+    let text = match (call.query.get("sendInitialEvents").is_some(), rule) {
+        (true, Some("NotOlderThan")) | (false, None) => return Ok(()),
+        (true, _) => "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        (false, Some(_)) => "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+    };
+    Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[FieldError::forbidden("resourceVersionMatch", text)]))
 }
 
 /// The next events, as soon as there are some.
