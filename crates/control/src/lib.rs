@@ -1,1 +1,29 @@
-//! The controllers that upstream Kubernetes has too. Holds nothing yet.
+//! The controllers that upstream Kubernetes has too: each observes through shared caches, lets `decide` plan, and carries the plan out.
+//!
+//! One file and one row of [`CONTROLLERS`] each. They reach the API like anyone else, each under its own name; they choose nothing
+//! that is not in a plan, never plan on a cache older than their own last write, and sleep until an event wakes them.
+
+mod apply;
+mod claim;
+mod endpoints;
+mod projection;
+mod replica_set;
+
+mod rollout;
+mod root_ca;
+mod service_account;
+mod wiring;
+
+pub use wiring::{Controller, Handle, Settings, Wiring, Work, identity, start, start_some};
+
+/// Every controller. Upstream's names: whose rights each has, and who it says it is in events and logs.
+pub const CONTROLLERS: &[Controller] = &[
+    Controller { name: "deployment-controller", run: rollout::run },
+    Controller { name: "endpoint-controller", run: endpoints::legacy },
+    Controller { name: "endpointslice-controller", run: endpoints::run },
+    Controller { name: "endpointslicemirroring-controller", run: endpoints::mirror },
+    Controller { name: "replicaset-controller", run: replica_set::replica_sets },
+    Controller { name: "replication-controller", run: replica_set::replication_controllers },
+    Controller { name: "root-ca-cert-publisher", run: root_ca::run },
+    Controller { name: "service-account-controller", run: service_account::run },
+];
