@@ -8,7 +8,7 @@ use std::sync::Arc;
 use client::{Cache, Index, Key, Queue, reconcile::Next};
 use decide::{
     endpoints::{self, MANAGED_BY, SERVICE_NAME, Step},
-    pod_state::{is_ending, is_finished, is_ready},
+    pod_facts::{is_ending, is_finished, is_ready},
     selection,
 };
 use k8s_openapi::api::{

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use client::{Cache, Index, Key, Queue, cache::uncontrolled, events::Recorder, reconcile::Next};
 use decide::{
     ownership,
-    pod_state::{is_active, is_ending, is_finished, is_ready, phase},
+    pod_facts::{is_active, is_ending, is_finished, is_ready, phase},
     replicas::{self, Counts, Plan},
 };
 use futures::future::join_all;
@@ -75,7 +75,7 @@ async fn run<O: Owner>(wiring: Wiring) {
 fn facets(pod: &Pod) -> impl PartialEq + '_ {
     let meta = &pod.metadata;
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    (&meta.labels, &meta.owner_references, is_ending(pod), phase(pod), is_ready(pod), decide::pod_state::ready_since(pod), node)
+    (&meta.labels, &meta.owner_references, is_ending(pod), phase(pod), is_ready(pod), decide::pod_facts::ready_since(pod), node)
 }
 
 /// Whose a pod is; of one that is nobody's, who may want it.

@@ -55,7 +55,7 @@ pub fn run(wiring: Wiring) -> Work {
         let (told, of, above) = (queue.clone(), Arc::clone(&deployments), Arc::clone(&sets));
         pods.on_change(move |change| {
             // `Recreate` waits for the end of each old pod; no other moment of a pod matters.
-            let ended = change.new.as_ref().is_none_or(|pod| decide::pod_state::is_finished(pod));
+            let ended = change.new.as_ref().is_none_or(|pod| decide::pod_facts::is_finished(pod));
             if let Some(pod) = change.latest().filter(|_| ended)
                 && let Some(key) = recreated_by(pod, &above, &of)
             {

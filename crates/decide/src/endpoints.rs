@@ -17,7 +17,7 @@ use k8s_openapi::{
     },
 };
 
-use crate::pod_state::{is_ending, is_finished, is_ready};
+use crate::pod_facts::{is_ending, is_finished, is_ready};
 pub use legacy::{LEGACY_MANAGED_BY, legacy};
 
 /// Which Service a slice belongs to.

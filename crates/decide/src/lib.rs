@@ -1,6 +1,5 @@
 //! Pure decisions: a snapshot, the time and a seed in; a plan and its why out. Never sees a socket, a file, a clock or entropy.
 
-pub mod claims;
 pub mod endpoints;
 pub mod job;
 pub mod network_rules;
@@ -8,7 +7,6 @@ pub mod ownership;
 pub mod pod_facts;
 pub mod pod_ip;
 pub mod pod_lifecycle;
-pub mod pod_state;
 pub mod readiness;
 pub mod redis_slots;
 pub mod replicas;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::{
-    pod_state::{is_available, is_ready, phase, ready_since, restarts},
+    pod_facts::{is_available, is_ready, phase, ready_since, restarts},
     selection::{Labels, contains},
 };
 
@@ -116,7 +116,7 @@ pub fn count(
 ) -> Counts {
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let count = |test: &dyn Fn(&Pod) -> bool| number(active.iter().filter(|pod| test(pod)).count());
-    let later = active.iter().filter_map(|pod| crate::pod_state::available_at(pod, min_ready_seconds)).filter(|at| *at > now);
+    let later = active.iter().filter_map(|pod| crate::pod_facts::available_at(pod, min_ready_seconds)).filter(|at| *at > now);
     Counts {
         replicas: number(active.len()),
         fully_labeled: count(&|pod| template.is_none_or(|wanted| contains(pod.metadata.labels.as_ref(), wanted))),

@@ -140,7 +140,7 @@ fn old_pods_run(observed: &Observed<'_>, sets: &Sets) -> bool {
             .pods
             .iter()
             .filter(|(uid, _)| Some(uid.as_str()) != new)
-            .any(|(_, pods)| pods.iter().any(|pod| !crate::pod_state::is_finished(pod)))
+            .any(|(_, pods)| pods.iter().any(|pod| !crate::pod_facts::is_finished(pod)))
 }
 
 /// Whether the wanted number changed since the ReplicaSets were last told of it.

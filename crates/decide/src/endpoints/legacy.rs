@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{HEADLESS, addresses, hostname, is_headless, ports_of, reference};
-use crate::pod_state::{is_ending, is_finished, is_ready};
+use crate::pod_facts::{is_ending, is_finished, is_ready};
 
 /// Marks Endpoints that are derived from a selector.
 pub const LEGACY_MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
