@@ -1,0 +1,118 @@
+//! The WebSocket side of sessions: the handshake, and channels numbered by the first byte of each message.
+
+use bytes::Bytes;
+use futures::{SinkExt as _, StreamExt as _};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::session::{Piece, Wire, WireEnd, wire};
+use super::{Body, Refusal};
+
+/// With this channel a client closes another one (v5).
+const CLOSE: u8 = 255;
+
+/// Whether a request wants a WebSocket.
+pub(super) fn is_asked(request: &Request<Incoming>) -> bool {
+    let upgrade = request.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok());
+    upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+/// A handshake that is agreed on: what to answer, and what comes after.
+pub(super) struct Agreed {
+    pub(super) response: Response<Body>,
+    pub(super) protocol: &'static str,
+    upgrade: OnUpgrade,
+}
+
+/// Agrees on the first of the protocols that the client names and we know.
+pub(super) fn agree(request: &mut Request<Incoming>, known: &[&'static str]) -> Result<Agreed, Refusal> {
+    let headers = request.headers();
+    let asked: Vec<&str> = headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let protocol = asked.iter().find_map(|asked| known.iter().find(|known| *known == asked));
+    let protocol =
+        *protocol.ok_or_else(|| Refusal::bad(format!("unable to upgrade: none of {asked:?} is supported: {known:?}")))?;
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(|| Refusal::bad("unable to upgrade: no key"))?;
+    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(|_| Refusal::bad("unable to upgrade"))?;
+    let mut response = Response::new(Empty::new().boxed_unsync());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let answers = response.headers_mut();
+    answers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    answers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    answers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    answers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    Ok(Agreed { response, protocol, upgrade: hyper::upgrade::on(request) })
+}
+
+/// The stream after a handshake; none when the client left.
+pub(super) async fn open(upgrade: OnUpgrade) -> Option<WebSocketStream<TokioIo<Upgraded>>> {
+    let upgraded = upgrade.await.ok()?;
+    Some(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await)
+}
+
+impl Agreed {
+    /// Splits off what comes after the answer.
+    pub(super) fn split(self) -> (Response<Body>, &'static str, OnUpgrade) {
+        (self.response, self.protocol, self.upgrade)
+    }
+}
+
+/// The channels of a session over a WebSocket.
+pub(super) async fn channels(upgrade: OnUpgrade, protocol: &'static str) -> Option<Wire> {
+    let stream = open(upgrade).await?;
+    let (ours, theirs) = wire();
+    tokio::spawn(carry(stream, theirs, protocol.starts_with("v5")));
+    Some(ours)
+}
+
+async fn carry(stream: WebSocketStream<TokioIo<Upgraded>>, end: WireEnd, closes: bool) {
+    let WireEnd { to_session, mut from_session } = end;
+    let (mut sink, mut stream) = stream.split();
+    let reading = async move {
+        while let Some(Ok(message)) = stream.next().await {
+            let bytes: Bytes = match message {
+                Message::Binary(bytes) => bytes,
+                Message::Text(text) => text.into(),
+                Message::Close(_) => return,
+                _ => continue,
+            };
+            let Some(channel) = bytes.first().copied() else { continue };
+            let piece = match (channel, bytes.get(1)) {
+                (CLOSE, Some(closed)) if closes => (*closed, Piece::End),
+                _ => (channel, Piece::Data(bytes.slice(1..))),
+            };
+            if to_session.send(piece).await.is_err() {
+                // The session is over; what the client still says is of no use, but its close is awaited.
+                continue;
+            }
+        }
+    };
+    let writing = async move {
+        while let Some((channel, piece)) = from_session.recv().await {
+            let Piece::Data(bytes) = piece else { continue };
+            let mut message = Vec::with_capacity(bytes.len() + 1);
+            message.push(channel);
+            message.extend_from_slice(&bytes);
+            if sink.send(Message::Binary(message.into())).await.is_err() {
+                return;
+            }
+        }
+        let _ = sink.close().await;
+    };
+    // Reading ends with the client; writing with the session. A client that left ends the session by its closed inlet.
+    let reading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reading));
+    writing.await;
+    drop(reading);
+}

@@ -1,0 +1,119 @@
+//! What all pods of a node share: the door to the API, the images, the network, and the objects that pods refer to.
+
+mod objects;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ::client::Cache;
+use ::client::events::{Recorder, Severity};
+use decide::pod_lifecycle::Place;
+use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service};
+use runtime::image::ImageStore;
+use tokio::sync::watch;
+
+pub(crate) use objects::{Found, Held, Objects};
+
+use crate::pod::steps::PodNetwork;
+
+/// The scheme of container ids.
+pub(crate) const SCHEME: &str = "coracle";
+
+/// What all pods of a node share.
+pub(crate) struct Site {
+    /// The node's name.
+    pub(crate) name: Arc<str>,
+    /// The node's folder.
+    pub(crate) folder: PathBuf,
+    /// The node's address.
+    pub(crate) address: IpAddr,
+    /// The cgroup below which pods stand.
+    pub(crate) cgroup: String,
+    /// The DNS server of pods.
+    pub(crate) dns: IpAddr,
+    /// The DNS domain of the cluster.
+    pub(crate) domain: String,
+    /// The API.
+    pub(crate) client: kube::Client,
+    /// The images of the machine.
+    pub(crate) images: ImageStore,
+    /// The pulls that run.
+    pub(crate) pulls: crate::pod::images::Pulls,
+    /// The network of the node.
+    pub(crate) network: Arc<dyn PodNetwork>,
+    /// Tells of events.
+    pub(crate) recorder: Recorder,
+    /// Config maps and secrets, each watched by name while someone needs it.
+    pub(crate) objects: Objects,
+    /// All services: containers get variables from them.
+    pub(crate) services: Arc<Cache<Service>>,
+    /// Follows the own Node as long as it is held.
+    pub(crate) _nodes: Arc<Cache<Node>>,
+    /// The own Node as it was last seen.
+    pub(crate) node: watch::Receiver<Arc<Node>>,
+    /// Bytes of memory of the machine.
+    pub(crate) memory: i64,
+}
+
+impl Site {
+    /// What statuses say of this place.
+    pub(crate) fn place(&self) -> Place {
+        Place { addresses: vec![self.address.to_string()], scheme: SCHEME }
+    }
+
+    /// The folder of a pod.
+    pub(crate) fn pod_folder(&self, uid: &str) -> PathBuf {
+        self.folder.join("pods").join(uid)
+    }
+
+    /// The folder of a container's logs.
+    pub(crate) fn log_folder(&self, pod: &Pod, container: &str) -> PathBuf {
+        self.pod_logs(pod).join(container)
+    }
+
+    /// The folder of all logs of a pod.
+    pub(crate) fn pod_logs(&self, pod: &Pod) -> PathBuf {
+        let meta = &pod.metadata;
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let name = format!("{}_{}_{}", text(&meta.namespace), text(&meta.name), text(&meta.uid));
+        self.folder.join("logs").join(name)
+    }
+
+    /// Tells that something happened to a pod, or to a container of it.
+    pub(crate) fn tell(&self, pod: &Pod, container: Option<&str>, severity: Severity, reason: &'static str, message: String) {
+        let meta = &pod.metadata;
+        let about = ObjectReference {
+            api_version: Some("v1".into()),
+            kind: Some("Pod".into()),
+            name: meta.name.clone(),
+            namespace: meta.namespace.clone(),
+            uid: meta.uid.clone(),
+            resource_version: meta.resource_version.clone(),
+            field_path: container.map(|name| field_path(pod, name)),
+        };
+        self.recorder.record(about, severity, reason, message);
+    }
+
+    /// Something went as it should.
+    pub(crate) fn normal(&self, pod: &Pod, container: Option<&str>, reason: &'static str, message: String) {
+        self.tell(pod, container, Severity::Normal, reason, message);
+    }
+
+    /// Something did not.
+    pub(crate) fn warning(&self, pod: &Pod, container: Option<&str>, reason: &'static str, message: String) {
+        self.tell(pod, container, Severity::Warning, reason, message);
+    }
+}
+
+fn field_path(pod: &Pod, container: &str) -> String {
+    use decide::pod_lifecycle::{ephemeral_containers, init_containers};
+    let list = if init_containers(pod).iter().any(|c| c.name == container) {
+        "initContainers"
+    } else if ephemeral_containers(pod).iter().any(|c| c.name == container) {
+        "ephemeralContainers"
+    } else {
+        "containers"
+    };
+    format!("spec.{list}{{{container}}}")
+}
