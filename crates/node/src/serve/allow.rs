@@ -111,8 +111,7 @@ impl Gate {
             resource_attributes: Some(attributes),
             ..SubjectAccessReviewSpec::default()
         };
-        let mut review = SubjectAccessReview::default();
-        review.spec = spec.into();
+        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
         let answer = Api::<SubjectAccessReview>::all(self.client.clone()).create(&PostParams::default(), &review).await;
         answer.ok().and_then(|answer| answer.status).is_some_and(|status| status.allowed)
     }

@@ -35,7 +35,7 @@ pub(super) async fn check(target: &Target, action: &GRPCAction) -> Result<(), St
     let status = body.trailers().and_then(|trailers| trailers.get("grpc-status")).cloned().or(of_headers);
     let status = status.and_then(|status| status.to_str().ok()?.parse::<u32>().ok()).unwrap_or(0);
     if status == 12 {
-        return Err(format!("error: this server does not implement the grpc health protocol (grpc.health.v1.Health)"));
+        return Err("error: this server does not implement the grpc health protocol (grpc.health.v1.Health)".into());
     }
     if status != 0 {
         return Err(format!("error: health rpc failed: rpc error: code = {status}"));
