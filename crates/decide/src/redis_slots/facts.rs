@@ -49,8 +49,6 @@ pub struct Seen {
     pub synced: bool,
     /// How many keys it holds.
     pub keys: u64,
-    /// Whether it still reads its disk.
-    pub loading: bool,
 }
 
 impl Seen {
@@ -171,9 +169,9 @@ impl<'a> Facts<'a> {
         self.snapshot.members.iter().filter(|member| member.seen.is_none())
     }
 
-    /// Whether every member answered and has read its disk.
+    /// Whether every member answered.
     pub(super) fn all_present(&self) -> bool {
-        self.away().next().is_none() && self.present.iter().all(|(_, seen)| !seen.loading)
+        self.away().next().is_none()
     }
 
     /// Whether every member of a shard answered.

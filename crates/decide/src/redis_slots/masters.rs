@@ -30,7 +30,7 @@ fn choices(facts: &Facts<'_>) -> Choices {
     let mut choices = Choices::new();
     for shard in 1..=facts.snapshot.shape.shards {
         if facts.holder(shard).and_then(|id| facts.by_id(id)).is_some_and(|(member, _)| member.seat.shard == shard) {
-            let seats = facts.of_shard(shard).filter(|(_, seen)| !seen.loading);
+            let seats = facts.of_shard(shard);
             choices.insert(shard, seats.map(|(member, _)| (member.seat, member.node.clone())).collect());
         }
     }

@@ -105,9 +105,6 @@ fn notice(facts: &Facts<'_>, plan: &mut Plan) {
     for member in facts.away() {
         plan.wait("MemberAway", format!("member {} on {} does not answer", member.seat, member.node));
     }
-    for (member, _) in facts.present.iter().filter(|(_, seen)| seen.loading) {
-        plan.wait("MemberLoading", format!("member {} still reads its disk", member.seat));
-    }
 }
 
 /// Slots are given away only while everybody is there to say that nobody owns them.
@@ -179,7 +176,7 @@ fn strangers(facts: &Facts<'_>, a: &Seen, b: &Seen) -> Option<String> {
 fn attach(facts: &Facts<'_>, plan: &mut Plan) {
     for shard in 1..=facts.snapshot.shape.shards {
         let Some((holder_member, holder)) = facts.holder(shard).and_then(|id| facts.by_id(id)) else { continue };
-        for (member, seen) in facts.of_shard(shard).filter(|(_, seen)| seen.id != holder.id && !seen.loading) {
+        for (member, seen) in facts.of_shard(shard).filter(|(_, seen)| seen.id != holder.id) {
             if seen.role() == Role::Replica(holder.id.clone()) {
                 continue;
             }
@@ -208,7 +205,7 @@ fn take_over(facts: &Facts<'_>, plan: &mut Plan) {
     let alive = owners.iter().filter(|id| facts.by_id(id).is_some()).count();
     for shard in 1..=facts.snapshot.shape.shards {
         let Some(dead) = facts.holder(shard).filter(|id| facts.by_id(id).is_none()) else { continue };
-        let copies = |(_, seen): &(&Member, &Seen)| seen.role() == Role::Replica(dead.to_owned()) && !seen.loading;
+        let copies = |(_, seen): &(&Member, &Seen)| seen.role() == Role::Replica(dead.to_owned());
         let best = facts
             .present
             .iter()
@@ -293,5 +290,5 @@ fn hand_over(facts: &Facts<'_>, plan: &mut Plan) {
 /// Whether a replica has what its master has. An online state and a link that is up do not say so; offsets do.
 pub(super) fn is_caught_up(master: &Seen, replica: &Seen) -> bool {
     let follows = replica.role() == Role::Replica(master.id.clone());
-    follows && replica.synced && !replica.loading && replica.offset + CATCH_UP_SLACK_BYTES >= master.offset && replica.offset > 0
+    follows && replica.synced && replica.offset + CATCH_UP_SLACK_BYTES >= master.offset && replica.offset > 0
 }

@@ -119,7 +119,7 @@ impl Simulation {
             known.failed = !known.linked;
         }
         let (id, ip) = (server.id.clone(), server.ip.clone());
-        Seen { id, ip, port: seat.port(), view, offset: server.data, synced: server.synced, keys: server.data, loading: false }
+        Seen { id, ip, port: seat.port(), view, offset: server.data, synced: server.synced, keys: server.data }
     }
 
     fn at(&self, ip: &str) -> Option<&Server> {

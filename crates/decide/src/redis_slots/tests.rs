@@ -107,6 +107,49 @@ fn an_emptied_disk_beside_members_that_are_away_never_starts_a_second_cluster() 
     }
 }
 
+fn berths(lost: &str) -> BTreeMap<Seat, Berth> {
+    let placed = place(THREE, &nodes(3), &BTreeMap::new()).seats;
+    let berth =
+        |node: String| Berth { answers: node != lost, disk: Some(Disk { node, ending: false }), pod: Some(Pod::default()) };
+    placed.into_iter().map(|(seat, node)| (seat, berth(node))).collect()
+}
+
+#[test]
+fn a_disk_moves_only_when_its_node_is_gone_for_good_and_its_data_lives_elsewhere() {
+    let mut nodes = Nodes { all: nodes(4).into_iter().collect(), open: nodes(4) };
+    let mut berths = berths("node-2");
+    assert_eq!(upkeep(THREE, &nodes, &berths, false), (vec![], vec![]), "a node that is down comes back");
+    nodes.all.remove("node-2");
+    nodes.open.retain(|node| node != "node-2");
+    let (work, _) = upkeep(THREE, &nodes, &berths, false);
+    let (lost_master, lost_replica) = (seat(2, 0), seat(1, 1));
+    let drop = |seat| [Upkeep::DeletePod(seat, true), Upkeep::DropDisk(seat)];
+    assert_eq!(work, [drop(lost_master), drop(lost_replica)].concat());
+    berths.get_mut(&seat(2, 1)).unwrap().answers = false;
+    let (work, waits) = upkeep(THREE, &nodes, &berths, false);
+    assert!(!work.contains(&Upkeep::DropDisk(lost_master)));
+    assert_eq!(waits[0].reason, "OnlyCopy");
+    for seat in [lost_master, lost_replica] {
+        berths.remove(&seat);
+    }
+    let (work, _) = upkeep(THREE, &nodes, &berths, false);
+    let make = |seat| [Upkeep::MakeDisk(seat, "node-4".to_owned()), Upkeep::MakePod(seat, "node-4".to_owned())];
+    assert_eq!(work, [make(lost_master), make(lost_replica)].concat());
+}
+
+#[test]
+fn pods_that_ended_are_replaced_at_once_and_outdated_ones_one_by_one_replicas_first() {
+    let nodes = Nodes { all: nodes(3).into_iter().collect(), open: nodes(3) };
+    let mut berths = berths("");
+    berths.values_mut().for_each(|berth| berth.pod = Some(Pod { outdated: true, ..Pod::default() }));
+    assert_eq!(upkeep(THREE, &nodes, &berths, false).0, []);
+    assert_eq!(upkeep(THREE, &nodes, &berths, true).0, [Upkeep::DeletePod(seat(3, 1), false)]);
+    berths.get_mut(&seat(1, 0)).unwrap().pod = Some(Pod { ended: true, ..Pod::default() });
+    assert_eq!(upkeep(THREE, &nodes, &berths, true).0, [Upkeep::DeletePod(seat(1, 0), false)]);
+    berths.get_mut(&seat(1, 0)).unwrap().pod = None;
+    assert_eq!(upkeep(THREE, &nodes, &berths, true).0, [Upkeep::MakePod(seat(1, 0), "node-1".to_owned())]);
+}
+
 #[test]
 fn the_text_of_cluster_nodes_is_read_and_laid_out_as_a_table() {
     let text = "\
