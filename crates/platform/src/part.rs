@@ -1,13 +1,13 @@
 //! The parts of the platform, one row each, and how they are started.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use api::identity::{AUTHENTICATED, Identity, MASTERS};
 use client::{
     Caches,
     queue::{Backoff, pause},
 };
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -87,9 +87,8 @@ pub fn start(client_for: impl Fn(&str) -> kube::Client) -> Handle {
             installed.get_or_init(|| install_until_done(installer)).await;
             loop {
                 let wiring = Wiring { client: client.clone(), caches: Caches::new(client.clone()) };
-                // A panic ends the spawned task alone; the controller starts again.
-                let ended = tokio::spawn((controller.run)(wiring)).await;
-                tracing::error!(controller = controller.name, ?ended, "a controller ended and is started again");
+                let ended = AssertUnwindSafe((controller.run)(wiring)).catch_unwind().await;
+                tracing::error!(controller = controller.name, panicked = ended.is_err(), "a controller ended and is started again");
                 pause(Duration::from_secs(1)).await;
             }
         });

@@ -179,7 +179,7 @@ impl Operator {
         let Some(password) = self.password(&cluster).await? else {
             let secret = &cluster.spec.password_secret;
             let message = format!("the Secret {} with the key {} is missing", secret.name, secret.key);
-            self.recorder.warning(&*cluster, "PasswordMissing", message);
+            status::write(self, &cluster, status::held_up(&cluster, "PasswordMissing", &message)).await?;
             return Ok(Next::After(AGAIN.1));
         };
         if self.memory(key, |memory| memory.shared) != cluster.metadata.generation {

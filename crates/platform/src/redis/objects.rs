@@ -106,15 +106,15 @@ fn labels(cluster: &RedisCluster, seat: Seat) -> Value {
 /// The pod of a member.
 pub fn pod(cluster: &RedisCluster, seat: Seat, node: &str) -> Value {
     let name = cluster.name_any();
+    let stays = |state: &str| json!({"key": format!("node.kubernetes.io/{state}"), "operator": "Exists", "effect": "NoExecute"});
+    let tolerations = ["not-ready", "unreachable"].map(stays);
     let mut pod = object(cluster, "v1", "Pod", seat.name(&name), json!({"spec": {
         "hostname": seat.name(&name),
         "subdomain": format!("{name}-members"),
         "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
             {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]},
         ]}}},
-        "tolerations": ["not-ready", "unreachable"].map(|state| json!({
-            "key": format!("node.kubernetes.io/{state}"), "operator": "Exists", "effect": "NoExecute",
-        })),
+        "tolerations": tolerations,
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
         "terminationGracePeriodSeconds": 20,

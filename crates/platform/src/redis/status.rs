@@ -53,6 +53,19 @@ pub fn status(cluster: &RedisCluster, observed: &Observed, plan: &Plan, waits: &
     }
 }
 
+/// The status of a cluster that cannot be looked at yet.
+pub fn held_up(cluster: &RedisCluster, reason: &str, message: &str) -> Status {
+    let mut status = cluster.status.clone().unwrap_or_default();
+    let generation = cluster.metadata.generation.unwrap_or(0);
+    let ready = condition(&status, "Ready", false, reason, message.to_owned(), generation);
+    status.conditions.retain(|condition| condition.kind != "Ready");
+    status.conditions.push(ready);
+    if status.phase.is_empty() {
+        status.phase = "Creating".to_owned();
+    }
+    Status { observed_generation: generation, ..status }
+}
+
 fn why(plan: &Plan, waits: &[Wait]) -> (&'static str, String) {
     let steps = plan.steps.iter().map(|step| ("Acting", &step.why));
     let waiting = waits.iter().chain(&plan.waits).map(|wait| (wait.reason, &wait.message));
