@@ -88,7 +88,11 @@ pub fn start(client_for: impl Fn(&str) -> kube::Client) -> Handle {
             loop {
                 let wiring = Wiring { client: client.clone(), caches: Caches::new(client.clone()) };
                 let ended = AssertUnwindSafe((controller.run)(wiring)).catch_unwind().await;
-                tracing::error!(controller = controller.name, panicked = ended.is_err(), "a controller ended and is started again");
+                tracing::error!(
+                    controller = controller.name,
+                    panicked = ended.is_err(),
+                    "a controller ended and is started again"
+                );
                 pause(Duration::from_secs(1)).await;
             }
         });

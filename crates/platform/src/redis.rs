@@ -91,6 +91,8 @@ struct Memory {
     /// The generation whose shared objects were made.
     shared: Option<i64>,
     again: Duration,
+    /// Who was told to become master, and when.
+    told: Option<(Seat, Timestamp)>,
 }
 
 impl Memory {
@@ -133,13 +135,16 @@ fn run(wiring: Wiring) -> BoxFuture<'static, ()> {
 impl Operator {
     fn new(wiring: &Wiring) -> Self {
         // Only what belongs to some cluster.
-        let pod_cache = Cache::start(wiring.client.clone(), Options { labels: objects::CLUSTER.to_owned(), ..Options::default() });
-        let claim_cache = Cache::start(wiring.client.clone(), Options { labels: objects::CLUSTER.to_owned(), ..Options::default() });
+        let pod_cache =
+            Cache::start(wiring.client.clone(), Options { labels: objects::CLUSTER.to_owned(), ..Options::default() });
+        let claim_cache =
+            Cache::start(wiring.client.clone(), Options { labels: objects::CLUSTER.to_owned(), ..Options::default() });
         Self {
             client: wiring.client.clone(),
             clusters: wiring.caches.get(),
             pods: pod_cache.index("cluster", |pod: &Pod| cluster_of(pod).iter().map(ToString::to_string).collect()),
-            claims: claim_cache.index("cluster", |claim: &PersistentVolumeClaim| cluster_of(claim).iter().map(ToString::to_string).collect()),
+            claims: claim_cache
+                .index("cluster", |claim: &PersistentVolumeClaim| cluster_of(claim).iter().map(ToString::to_string).collect()),
             pod_cache,
             claim_cache,
             nodes: wiring.caches.get_with(Options { project: project_node, ..Options::default() }),
@@ -154,7 +159,9 @@ impl Operator {
         let queue = self.queue.clone();
         // Its own status is no news.
         self.clusters.on_change(move |change| {
-            let generation = |cluster: &Option<Arc<RedisCluster>>| cluster.as_ref().map(|cluster| (cluster.uid(), cluster.metadata.generation));
+            let generation = |cluster: &Option<Arc<RedisCluster>>| {
+                cluster.as_ref().map(|cluster| (cluster.uid(), cluster.metadata.generation))
+            };
             if generation(&change.old) != generation(&change.new) {
                 queue.add(change.key.clone());
             }
@@ -163,7 +170,9 @@ impl Operator {
         wake_owner(&self.claim_cache, &self.queue);
         let (queue, clusters) = (self.queue.clone(), Arc::clone(&self.clusters));
         self.nodes.on_change(move |change| {
-            let open = |node: &Option<Arc<Node>>| node.as_ref().map(|node| observe::nodes(std::slice::from_ref(node), Timestamp::MIN).open);
+            let open = |node: &Option<Arc<Node>>| {
+                node.as_ref().map(|node| observe::nodes(std::slice::from_ref(node), Timestamp::MIN).open)
+            };
             if open(&change.old) != open(&change.new) {
                 clusters.list().iter().for_each(|cluster| queue.add(Key::of(&**cluster)));
             }
@@ -193,7 +202,7 @@ impl Operator {
         let nodes = observe::nodes(&self.nodes.list(), observed.snapshot.now);
         let (work, waits) = upkeep(cluster.shape(), &nodes, &observed.berths, plan.is_settled());
         act::keep_up(self, &cluster, &observed, &work).await?;
-        act::carry_out(self, &cluster, &observed, &plan, &password).await;
+        act::carry_out(self, key, &cluster, &observed, &plan, &password).await;
         let made: Vec<Wait> = work.iter().map(|upkeep| Wait { reason: "Acting", message: format!("{upkeep:?}") }).collect();
         let waits = [made, waits].concat();
         status::write(self, &cluster, status::status(&cluster, &observed, &plan, &waits)).await?;

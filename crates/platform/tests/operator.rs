@@ -52,7 +52,8 @@ async fn a_cluster_is_made_as_the_brief_draws_it_and_stays_whole_through_every_l
     assert_one_cluster(&world, &made).await;
 
     world.machines.kill("sessions-1-0");
-    let moved = |status: &Status| status.members.iter().any(|m| m.name == "sessions-1-1" && m.role == "master" && !m.slots.is_empty());
+    let moved =
+        |status: &Status| status.members.iter().any(|m| m.name == "sessions-1-1" && m.role == "master" && !m.slots.is_empty());
     let (_, time) = world.until("failover", 20, moved).await;
     eprintln!("failed over in {time:?}");
     world.come_back("sessions-1-0").await;
@@ -68,7 +69,11 @@ async fn a_cluster_is_made_as_the_brief_draws_it_and_stays_whole_through_every_l
 
     world.machines.kill("sessions-3-0");
     world.machines.wipe("sessions-3-0");
-    world.until("failover", 20, |status| status.members.iter().any(|m| m.name == "sessions-3-1" && m.role == "master" && !m.slots.is_empty())).await;
+    world
+        .until("failover", 20, |status| {
+            status.members.iter().any(|m| m.name == "sessions-3-1" && m.role == "master" && !m.slots.is_empty())
+        })
+        .await;
     world.come_back("sessions-3-0").await;
     pause(300).await;
     let (emptied, time) = world.settled("an emptied disk").await;
@@ -108,7 +113,9 @@ async fn an_operator_that_is_killed_while_it_creates_makes_one_cluster_all_the_s
         world.come_back(pod).await;
     }
     world.start_operator();
-    world.until("all at new addresses", 30, |now| now.phase != "Ready" || now.members[0].address != status.members[0].address).await;
+    world
+        .until("all at new addresses", 30, |now| now.phase != "Ready" || now.members[0].address != status.members[0].address)
+        .await;
     let (again, _) = world.settled("all return at new addresses").await;
     assert_eq!((table(&again), ids(&again)), (table(&status), ids(&status)));
     assert_one_cluster(&world, &again).await;

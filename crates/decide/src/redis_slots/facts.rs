@@ -6,6 +6,9 @@ use jiff::Timestamp;
 
 use super::{Known, Role, Seat, Shape, SlotSet, View};
 
+/// How long a hand-over may take: Redis gives up after as long.
+const HAND_OVER_SECONDS: i64 = 5;
+
 /// What was observed of one cluster at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -15,6 +18,8 @@ pub struct Snapshot {
     pub members: Vec<Member>,
     /// When.
     pub now: Timestamp,
+    /// The seat that was last told to become master, and when: it needs a moment, and a second command would begin anew.
+    pub told: Option<(Seat, Timestamp)>,
 }
 
 /// One seat.
@@ -192,6 +197,12 @@ impl<'a> Facts<'a> {
         }
         let member = self.away().find(|member| member.last_id.as_deref() == Some(id))?;
         member.away_since.map(|since| self.snapshot.now.as_second() - since.as_second())
+    }
+
+    /// Whether this seat was told to become master a moment ago.
+    pub(super) fn was_told(&self, seat: Seat) -> bool {
+        let moment = |since: Timestamp| self.snapshot.now.as_second() - since.as_second() < HAND_OVER_SECONDS;
+        self.snapshot.told.is_some_and(|(told, since)| told == seat && moment(since))
     }
 
     /// Whether every member of a shard was heard, but the bearer of `dead`: none that might hold more of its data is missing.

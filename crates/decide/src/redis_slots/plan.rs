@@ -220,7 +220,7 @@ fn take_over(facts: &Facts<'_>, plan: &mut Plan) {
         let patience = if how == How::Force { 2 * TAKE_OVER_AFTER_SECONDS } else { TAKE_OVER_AFTER_SECONDS };
         // Another replica that is away may hold more: it is waited for longer.
         let patience = if facts.all_of_shard_told(shard, dead) { patience } else { 3 * patience };
-        if facts.away_seconds(dead).is_some_and(|seconds| seconds >= patience) {
+        if !facts.was_told(member.seat) && facts.away_seconds(dead).is_some_and(|seconds| seconds >= patience) {
             let reason = if how == How::Force { "Redis elected nobody" } else { "too few masters are left to elect one" };
             plan.step(member.seat, Action::Failover(how), format!("the master of shard {shard} is dead, and {reason}"));
         } else {
@@ -277,6 +277,10 @@ fn hand_over(facts: &Facts<'_>, plan: &mut Plan) {
         let Some((_, seen)) = facts.of_shard(shard).find(|(member, _)| member.seat == target) else { continue };
         if holder_member.seat == target {
             continue;
+        }
+        if facts.was_told(target) {
+            plan.wait("HandingOver", format!("{target} is about to become master of shard {shard}"));
+            return;
         }
         if is_caught_up(holder, seen) {
             let why = format!("masters are to be even: shard {shard} goes from {} to {target}", holder_member.seat);

@@ -109,7 +109,7 @@ impl Simulation {
                 seen,
             });
         }
-        Snapshot { shape: self.shape, members, now: Timestamp::from_second(self.ticks).unwrap() }
+        Snapshot { shape: self.shape, members, now: Timestamp::from_second(self.ticks).unwrap(), told: None }
     }
 
     fn seen(&self, seat: Seat, server: &Server) -> Seen {

@@ -31,7 +31,12 @@ pub async fn ensure_shared(operator: &Operator, cluster: &RedisCluster) -> Resul
 ///
 /// # Errors
 /// The first refusal; the rest was tried.
-pub async fn keep_up(operator: &Operator, cluster: &RedisCluster, observed: &Observed, work: &[Upkeep]) -> Result<(), ApplyError> {
+pub async fn keep_up(
+    operator: &Operator,
+    cluster: &RedisCluster,
+    observed: &Observed,
+    work: &[Upkeep],
+) -> Result<(), ApplyError> {
     // Claims first: the scheduler turns a pod away whose claim it does not know yet.
     let (disks, rest): (Vec<_>, Vec<_>) = work.iter().partition(|upkeep| matches!(upkeep, Upkeep::MakeDisk(..)));
     let disks = join_all(disks.into_iter().map(|upkeep| keep_up_one(operator, cluster, observed, upkeep))).await;
@@ -40,7 +45,12 @@ pub async fn keep_up(operator: &Operator, cluster: &RedisCluster, observed: &Obs
     rest.into_iter().collect()
 }
 
-async fn keep_up_one(operator: &Operator, cluster: &RedisCluster, observed: &Observed, upkeep: &Upkeep) -> Result<(), ApplyError> {
+async fn keep_up_one(
+    operator: &Operator,
+    cluster: &RedisCluster,
+    observed: &Observed,
+    upkeep: &Upkeep,
+) -> Result<(), ApplyError> {
     match upkeep {
         Upkeep::MakeDisk(seat, node) => {
             if let Some(revision) = apply::create(&operator.client, &objects::claim(cluster, *seat, node)).await? {
@@ -74,7 +84,10 @@ async fn keep_up_one(operator: &Operator, cluster: &RedisCluster, observed: &Obs
 
 async fn delete<K>(operator: &Operator, object: &K, parameters: DeleteParams) -> Result<(), ApplyError>
 where
-    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(operator.client.clone(), &object.namespace().unwrap_or_default());
     let exactly = Preconditions { uid: object.uid(), resource_version: None };
@@ -86,11 +99,16 @@ where
 }
 
 /// Tells the servers what to do, in order. A refusal ends it: the next plan is made from what is then.
-pub async fn carry_out(operator: &Operator, cluster: &RedisCluster, observed: &Observed, plan: &Plan, password: &str) {
+pub async fn carry_out(operator: &Operator, key: &Key, cluster: &RedisCluster, observed: &Observed, plan: &Plan, password: &str) {
     for step in &plan.steps {
         let Some(address) = observed.pods.get(&step.at).and_then(|pod| address(step.at, pod)) else { return };
         match operator.servers.tell(&address, password, &step.action).await {
-            Ok(()) => told(operator, cluster, step),
+            Ok(()) => {
+                if matches!(step.action, Action::Failover(_)) {
+                    operator.memory(key, |memory| memory.told = Some((step.at, observed.snapshot.now)));
+                }
+                told(operator, cluster, step);
+            }
             Err(error) => return refused(cluster, step.at, &address, &error),
         }
     }

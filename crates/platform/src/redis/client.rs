@@ -8,8 +8,8 @@ use std::{
 
 use decide::redis_slots::{Action, How, Seen, View};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, PushKind, RedisConnectionInfo, RedisError,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, PushKind,
+    RedisConnectionInfo, RedisError, aio::MultiplexedConnection,
 };
 
 /// How long a server may take to accept a connection, and to answer.
@@ -79,7 +79,12 @@ impl Servers {
     ///
     /// # Errors
     /// When it cannot be reached or has not read its disk yet.
-    pub async fn ask(&self, address: &Address, password: &str, ended: impl Fn() + Send + Sync + 'static) -> Result<Seen, ServerError> {
+    pub async fn ask(
+        &self,
+        address: &Address,
+        password: &str,
+        ended: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Seen, ServerError> {
         let mut connection = self.connection(address, password, ended).await?;
         let mut questions = redis::pipe();
         questions.cmd("CLUSTER").arg("NODES").cmd("INFO").arg("replication").cmd("DBSIZE");
@@ -99,7 +104,11 @@ impl Servers {
         let mut connection = self.connection(address, password, || ()).await?;
         let command = command(action);
         let told: Result<redis::Value, RedisError> = command.query_async(&mut connection).await;
-        told.map(drop).map_err(|source| ServerError::Tell { address: address.to_string(), command: format!("{action:?}"), source })
+        told.map(drop).map_err(|source| ServerError::Tell {
+            address: address.to_string(),
+            command: format!("{action:?}"),
+            source,
+        })
     }
 
     /// Drops the connections to servers that are not among these.
@@ -175,9 +184,9 @@ fn command(action: &Action) -> redis::Cmd {
     let mut command = redis::cmd(if *action == Action::Empty { "FLUSHALL" } else { "CLUSTER" });
     match action {
         Action::SetEpoch(epoch) => command.arg("SET-CONFIG-EPOCH").arg(*epoch),
-        Action::AddSlots(ranges) => ranges
-            .iter()
-            .fold(command.arg("ADDSLOTSRANGE"), |command, range| command.arg(range.first).arg(range.last)),
+        Action::AddSlots(ranges) => {
+            ranges.iter().fold(command.arg("ADDSLOTSRANGE"), |command, range| command.arg(range.first).arg(range.last))
+        }
         Action::Meet(ip, port) => command.arg("MEET").arg(ip).arg(*port),
         Action::Empty => &mut command,
         Action::Replicate(master) => command.arg("REPLICATE").arg(master),

@@ -55,14 +55,26 @@ pub fn shared(cluster: &RedisCluster) -> Vec<Value> {
         object(cluster, "v1", "ConfigMap", format!("{name}-files"), json!({"data": files(cluster)})),
         service(format!("{name}-members"), json!({"clusterIP": "None", "publishNotReadyAddresses": true, "ports": [port()]})),
         service(name.clone(), json!({"ports": [port()]})),
-        object(cluster, "policy/v1", "PodDisruptionBudget", name.clone(), json!({
-            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
-        })),
+        object(
+            cluster,
+            "policy/v1",
+            "PodDisruptionBudget",
+            name.clone(),
+            json!({
+                "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
+            }),
+        ),
         // Strangers never reach the bus: whoever speaks there is taken for a member.
-        object(cluster, "networking.k8s.io/v1", "NetworkPolicy", name.clone(), json!({"spec": {
-            "podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress"],
-            "ingress": [{"ports": clients}, {"ports": bus, "from": [{"podSelector": {"matchLabels": labels}}]}],
-        }})),
+        object(
+            cluster,
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            name.clone(),
+            json!({"spec": {
+                "podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress"],
+                "ingress": [{"ports": clients}, {"ports": bus, "from": [{"podSelector": {"matchLabels": labels}}]}],
+            }}),
+        ),
     ]
 }
 
@@ -108,30 +120,36 @@ pub fn pod(cluster: &RedisCluster, seat: Seat, node: &str) -> Value {
     let name = cluster.name_any();
     let stays = |state: &str| json!({"key": format!("node.kubernetes.io/{state}"), "operator": "Exists", "effect": "NoExecute"});
     let tolerations = ["not-ready", "unreachable"].map(stays);
-    let mut pod = object(cluster, "v1", "Pod", seat.name(&name), json!({"spec": {
-        "hostname": seat.name(&name),
-        "subdomain": format!("{name}-members"),
-        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-            {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]},
-        ]}}},
-        "tolerations": tolerations,
-        "automountServiceAccountToken": false,
-        "enableServiceLinks": false,
-        "terminationGracePeriodSeconds": 20,
-        "securityContext": {
-            "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER, "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container(cluster, seat)],
-        "volumes": [
-            {"name": "data", "persistentVolumeClaim": {"claimName": claim_name(&name, seat)}},
-            {"name": "files", "configMap": {"name": format!("{name}-files")}},
-            {"name": "password", "secret": {
-                "secretName": cluster.spec.password_secret.name,
-                "items": [{"key": cluster.spec.password_secret.key, "path": "password"}],
-            }},
-        ],
-    }}));
+    let mut pod = object(
+        cluster,
+        "v1",
+        "Pod",
+        seat.name(&name),
+        json!({"spec": {
+            "hostname": seat.name(&name),
+            "subdomain": format!("{name}-members"),
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]},
+            ]}}},
+            "tolerations": tolerations,
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "terminationGracePeriodSeconds": 20,
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER, "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container(cluster, seat)],
+            "volumes": [
+                {"name": "data", "persistentVolumeClaim": {"claimName": claim_name(&name, seat)}},
+                {"name": "files", "configMap": {"name": format!("{name}-files")}},
+                {"name": "password", "secret": {
+                    "secretName": cluster.spec.password_secret.name,
+                    "items": [{"key": cluster.spec.password_secret.key, "path": "password"}],
+                }},
+            ],
+        }}),
+    );
     pod["metadata"]["labels"] = labels(cluster, seat);
     pod["metadata"]["annotations"] = json!({"coracle.dev/files": apply::hash(&files(cluster))});
     let hash = apply::hash(&pod);

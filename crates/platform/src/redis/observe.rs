@@ -35,9 +35,12 @@ pub struct Observed {
 /// Looks at everything of a cluster.
 pub async fn observe(operator: &Operator, key: &Key, cluster: &RedisCluster, password: &str) -> Observed {
     let value = format!("{}/{}", key.namespace(), key.name());
-    let claims: BTreeMap<_, _> = operator.claims.get(&value).into_iter().filter_map(|claim| Some((objects::seat(&*claim)?, claim))).collect();
-    let pods: BTreeMap<_, _> = operator.pods.get(&value).into_iter().filter_map(|pod| Some((objects::seat(&*pod)?, pod))).collect();
-    let asked = join_all(pods.iter().map(|(seat, pod)| async move { (*seat, ask(operator, key, *seat, pod, password).await) })).await;
+    let claims: BTreeMap<_, _> =
+        operator.claims.get(&value).into_iter().filter_map(|claim| Some((objects::seat(&*claim)?, claim))).collect();
+    let pods: BTreeMap<_, _> =
+        operator.pods.get(&value).into_iter().filter_map(|pod| Some((objects::seat(&*pod)?, pod))).collect();
+    let asked =
+        join_all(pods.iter().map(|(seat, pod)| async move { (*seat, ask(operator, key, *seat, pod, password).await) })).await;
     let mut answers: BTreeMap<Seat, Seen> = asked.into_iter().filter_map(|(seat, seen)| Some((seat, seen?))).collect();
     let now = Timestamp::now();
     let known = cluster.status.as_ref().map(|status| status.members.as_slice()).unwrap_or_default();
@@ -55,7 +58,12 @@ pub async fn observe(operator: &Operator, key: &Key, cluster: &RedisCluster, pas
         let last_id = last_id(known, cluster, seat, claim);
         members.push(Member { seat, node: disk.node, last_id, seen, away_since });
     }
-    Observed { claims, pods, snapshot: Snapshot { shape: cluster.shape(), members, now }, berths }
+    Observed {
+        claims,
+        pods,
+        snapshot: Snapshot { shape: cluster.shape(), members, now, told: operator.memory(key, |memory| memory.told) },
+        berths,
+    }
 }
 
 /// The seats of the shape, and those that something was found of.
@@ -73,7 +81,12 @@ fn cluster_seats(
 }
 
 /// The identity that was last seen on this very disk.
-fn last_id(known: &[MemberStatus], cluster: &RedisCluster, seat: Seat, claim: Option<&Arc<PersistentVolumeClaim>>) -> Option<String> {
+fn last_id(
+    known: &[MemberStatus],
+    cluster: &RedisCluster,
+    seat: Seat,
+    claim: Option<&Arc<PersistentVolumeClaim>>,
+) -> Option<String> {
     let name = seat.name(&cluster.name_any());
     let member = known.iter().find(|member| member.name == name)?;
     let same_disk = claim.and_then(|claim| claim.uid()).is_some_and(|uid| uid == member.disk);

@@ -29,7 +29,13 @@ pub fn status(cluster: &RedisCluster, observed: &Observed, plan: &Plan, waits: &
     let settled = plan.is_settled() && waits.is_empty();
     let was_ready = before.conditions.iter().any(|condition| condition.kind == "Available" && condition.status == "True");
     let all = slots.len() == usize::from(SLOTS);
-    let phase = if settled { "Ready" } else if was_ready || before.phase == "Repairing" { "Repairing" } else { "Creating" };
+    let phase = if settled {
+        "Ready"
+    } else if was_ready || before.phase == "Repairing" {
+        "Repairing"
+    } else {
+        "Creating"
+    };
     let generation = cluster.metadata.generation.unwrap_or(0);
     let (reason, message) = if settled {
         ("Settled", "every member is where it belongs, and every replica has caught up".to_owned())
@@ -37,9 +43,8 @@ pub fn status(cluster: &RedisCluster, observed: &Observed, plan: &Plan, waits: &
         why(plan, waits)
     };
     let served = format!("masters serve {} of {SLOTS} slots", slots.len());
-    let condition = |kind: &str, status: bool, reason: &str, message: String| {
-        condition(&before, kind, status, reason, message, generation)
-    };
+    let condition =
+        |kind: &str, status: bool, reason: &str, message: String| condition(&before, kind, status, reason, message, generation);
     Status {
         observed_generation: generation,
         phase: phase.to_owned(),
@@ -80,7 +85,8 @@ fn why(plan: &Plan, waits: &[Wait]) -> (&'static str, String) {
 fn condition(before: &Status, kind: &str, status: bool, reason: &str, message: String, generation: i64) -> Condition {
     let status = if status { "True" } else { "False" };
     let same = before.conditions.iter().find(|condition| condition.kind == kind && condition.status == status);
-    let since = same.map_or_else(|| Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), |c| c.last_transition_time.clone());
+    let since =
+        same.map_or_else(|| Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), |c| c.last_transition_time.clone());
     Condition {
         kind: kind.to_owned(),
         status: status.to_owned(),

@@ -62,7 +62,8 @@ impl Machines {
     #[expect(clippy::disallowed_methods, reason = "the test plays the node")]
     pub fn start(&self, pod: &str, node: &str) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let ip = Ipv4Addr::new(127, self.net, (number / 200).try_into().unwrap(), (number % 200 + 1).try_into().unwrap()).to_string();
+        let ip =
+            Ipv4Addr::new(127, self.net, (number / 200).try_into().unwrap(), (number % 200 + 1).try_into().unwrap()).to_string();
         let data = self.folder.join(pod);
         std::fs::create_dir_all(&data).unwrap();
         let port = if pod.ends_with("-0") { 7000 } else { 7003 };
@@ -110,16 +111,18 @@ impl World {
         std::fs::create_dir_all(&machines.folder).unwrap();
         let pods = Cache::<Pod>::start(client.clone(), Options::default());
         let kubelet = tokio::spawn(kubelet(client.clone(), Arc::clone(&pods), Arc::clone(&machines)));
-        let mut world =
-            Self { server, client, machines, platform: None, _pods: pods, _kubelet: kubelet, _folder: folder };
+        let mut world = Self { server, client, machines, platform: None, _pods: pods, _kubelet: kubelet, _folder: folder };
         world.start_operator();
         for number in 1..=nodes {
             world.add_node(&format!("node-{number}")).await;
         }
-        world.create("/api/v1/namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).await;
+        world
+            .create("/api/v1/namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
+            .await;
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
         world.create(&format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts"), account).await;
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis"}, "data": {"password": PASSWORD_BASE64}});
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis"}, "data": {"password": PASSWORD_BASE64}});
         world.create(&format!("/api/v1/namespaces/{NAMESPACE}/secrets"), secret).await;
         world
     }
@@ -164,7 +167,8 @@ impl World {
         });
         let path = format!("/apis/coracle.dev/v1/namespaces/{NAMESPACE}/redisclusters");
         for _ in 0..200 {
-            let request = http::Request::post(&path).header("content-type", "application/json").body(cluster.to_string().into_bytes());
+            let request =
+                http::Request::post(&path).header("content-type", "application/json").body(cluster.to_string().into_bytes());
             match self.client.request::<Value>(request.unwrap()).await {
                 Ok(_) => return,
                 Err(kube::Error::Api(status)) if status.code == 404 => pause(20).await,
@@ -240,10 +244,27 @@ async fn run_pod(pods: &Api<Pod>, name: &str, ip: &str) {
 async fn kubelet(client: kube::Client, pods: Arc<Cache<Pod>>, machines: Arc<Machines>) {
     use futures::StreamExt as _;
     let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    // What protects claims elsewhere is not here: they go as soon as they are deleted.
+    let claims = Cache::<PersistentVolumeClaim>::start(client.clone(), Options::default());
+    let all: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
+    let mut changed = claims.changes();
+    tokio::spawn(async move {
+        let _kept = claims;
+        while let Some(change) = changed.next().await {
+            let ending = change.new.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
+            if ending {
+                let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+                let _ = all.patch(change.key.name(), &PatchParams::default(), &free).await;
+            }
+        }
+    });
     let mut changes = pods.changes();
     while let Some(change) = changes.next().await {
-        let Some(pod) = change.new else { continue };
-        let name = pod.name_any();
+        let name = change.key.name().to_owned();
+        let Some(pod) = change.new else {
+            machines.kill(&name);
+            continue;
+        };
         if pod.metadata.deletion_timestamp.is_some() {
             machines.kill(&name);
             let _ = api.delete(&name, &DeleteParams::default().grace_period(0)).await;
@@ -264,4 +285,3 @@ async fn kubelet(client: kube::Client, pods: Arc<Cache<Pod>>, machines: Arc<Mach
         }
     }
 }
-
