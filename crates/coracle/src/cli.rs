@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod agent;
 mod apply;
 mod completion;
 mod down;
@@ -48,6 +49,9 @@ enum Verb {
     Kubeconfig(kubeconfig::Arguments),
     /// Serve the API and the controllers in the foreground, until stopped
     Server(server::Arguments),
+    /// Run a node in the foreground, as the keeper does
+    #[command(hide = true)]
+    Agent(agent::Arguments),
     /// Print the completion script of a shell
     Completion(completion::Arguments),
     /// Print the version of Coracle and of the Kubernetes API that it serves
@@ -71,6 +75,7 @@ impl Command {
             Verb::Token(verb) => token::run(&verb),
             Verb::Kubeconfig(arguments) => kubeconfig::run(&arguments),
             Verb::Server(arguments) => server::run(&arguments),
+            Verb::Agent(arguments) => agent::run(&arguments),
             Verb::Completion(arguments) => completion::run(&arguments),
             Verb::Version(arguments) => version::run(&arguments),
         }

@@ -139,7 +139,7 @@ impl Local {
 
     /// Whether a node has its own certificate.
     fn is_registered(&self, number: u16) -> bool {
-        self.dir.node(&self.machine.name(number)).join("pki").exists()
+        self.dir.node(&self.machine.name(number)).join("pki/kubelet-client.pem").exists()
     }
 
     /// Waits until these processes said that they are ready; tells what a process logged when it does not become so.

@@ -107,3 +107,38 @@ pub async fn stop_signal() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// A node: its agent, which runs what is bound to it.
+pub struct NodeRole {
+    /// What the agent has to know.
+    pub settings: node::AgentSettings,
+    /// The file of the token by which it joins, removed once it has.
+    pub token_file: Option<PathBuf>,
+}
+
+impl NodeRole {
+    /// Runs until the process is asked to stop; the pods go on.
+    ///
+    /// # Errors
+    /// When the node cannot join, or the machine lacks something.
+    pub async fn serve(self) -> anyhow::Result<()> {
+        let name = self.settings.name.clone();
+        let agent = node::Agent::start(self.settings).await.with_context(|| format!("the node {name} cannot start"))?;
+        if let Some(path) = &self.token_file {
+            // Already gone when the node joined before.
+            let _ = std::fs::remove_file(path);
+        }
+        let asked_to_stop = stop_signal();
+        tokio::pin!(asked_to_stop);
+        tokio::select! {
+            () = agent.ready() => {
+                notify::ready(&name);
+                asked_to_stop.await?;
+            }
+            asked = &mut asked_to_stop => asked?,
+        }
+        info!("stopping: pods go on");
+        agent.stop().await;
+        Ok(())
+    }
+}

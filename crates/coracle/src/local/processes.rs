@@ -62,7 +62,6 @@ pub fn node(dir: &DataDir, machine: &Machine, number: u16, token: Option<&Bootst
         format!("--node-dir={}", folder.display()),
         format!("--images={}", dir.images().display()),
         format!("--cgroup={}", config::cgroup(&name)),
-        format!("--keeper={}", dir.keeper_socket().display()),
         format!("--token-file={}", folder.join("token").display()),
     ];
     argv.extend(match &machine.joined {
