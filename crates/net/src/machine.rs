@@ -6,14 +6,15 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use ipnet::Ipv4Net;
 
-use crate::link::route::{NewAddress, NewRoute};
+use crate::link::route::{NewAddress, NewRoute, own_routes};
 use crate::link::{
-    DELETE_LINK, INFO_KIND, LINK_INFO, LINK_MASTER, LINK_NAME, LINK_NETNS_FD, LinkError, NEW_LINK, UP, ask, link_header,
+    DELETE_LINK, INFO_KIND, LINK_INFO, LINK_MASTER, LINK_NAME, LINK_NETNS_FD, LinkError, NEW_LINK, POD_LINK_PREFIX, UP, ask, link_header,
     link_index, link_names, set_up, short_name, sysctl,
 };
 use crate::namespace::{self, Namespace, NamespaceError};
 use crate::netlink::message::{ACK, Batch, CREATE, EXCLUSIVE};
 use crate::netlink::{Family, Socket};
+use crate::network_rules::{self, NetworkRulesError};
 
 /// The host's end of every node's link starts so.
 const NODE_LINK_PREFIX: &str = "cnode";
@@ -29,6 +30,9 @@ pub enum MachineError {
     /// A namespace.
     #[error("cannot arrange the namespaces of the machine")]
     Namespace(#[from] NamespaceError),
+    /// The rules.
+    #[error("cannot take the rules away")]
+    Rules(#[from] NetworkRulesError),
 }
 
 /// The network that local nodes share.
@@ -137,12 +141,16 @@ impl Machine {
         Ok(links.chain(names).collect())
     }
 
-    /// Takes everything away. Processes that still run in a node's namespace keep it alive without a name and without a link.
+    /// Takes everything away, also what the node in the host's own network namespace made there: links of pods, routes, rules, and
+    /// `loopback`, the addresses that it answers on. Processes that still run in a node's namespace keep it alive without a name and without a link.
     ///
     /// # Errors
     /// The first thing that stayed; all others are tried.
-    pub fn remove_all(&self) -> Result<(), MachineError> {
-        let mut first = self.delete_links(|name| self.is_ours(name));
+    pub fn remove_all(&self, loopback: &[Ipv4Addr]) -> Result<(), MachineError> {
+        let mut first = network_rules::remove_table().map_err(MachineError::from);
+        first = first.and(remove_addresses(loopback).map_err(MachineError::from));
+        first = first.and(remove_routes().map_err(MachineError::from));
+        first = first.and(self.delete_links(|name| self.is_ours(name) || name.starts_with(POD_LINK_PREFIX)));
         for name in namespace::list()?.iter().filter(|name| name.starts_with(&self.prefix)) {
             let removed = namespace::remove(name).map_err(MachineError::from);
             first = first.and(removed);
@@ -197,6 +205,22 @@ impl Machine {
 /// The kernel settings, below `/proc/sys`, that [`Machine::set_up`] changes in the host's network namespace.
 pub fn settings_changed() -> impl Iterator<Item = &'static str> {
     sysctl::names()
+}
+
+fn remove_addresses(loopback: &[Ipv4Addr]) -> Result<(), LinkError> {
+    let mut batch = Batch::new();
+    for address in loopback {
+        NewAddress { link: 1, address: Ipv4Net::from(*address), host_scope: true }.write_removal(&mut batch);
+    }
+    socket()?.execute(batch, &[libc::EADDRNOTAVAIL]).map_err(ask("the removal of an address on loopback"))
+}
+
+fn remove_routes() -> Result<(), LinkError> {
+    let mut socket = socket()?;
+    let routes = own_routes(&mut socket).map_err(ask("the list of routes"))?;
+    let mut batch = Batch::new();
+    routes.iter().for_each(|(destination, _)| NewRoute::unreached(*destination).write_removal(&mut batch));
+    socket.execute(batch, &[libc::ESRCH]).map_err(ask("the removal of routes"))
 }
 
 fn socket() -> Result<Socket, LinkError> {

@@ -170,6 +170,21 @@ impl RuleTable {
     }
 }
 
+/// Takes the table of the calling thread's network namespace away, whoever made it; fine if there is none.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn remove_table() -> Result<(), NetworkRulesError> {
+    let mut socket = Socket::open(Family::Netfilter).map_err(NetworkRulesError::Reach)?;
+    let mut batch = begin();
+    // Deleting what may not be there fails, so it is made first.
+    for (message, flags) in [(NEW_TABLE, CREATE | ACK), (DELETE_TABLE, 0)] {
+        batch.message("remove the table", kind(message), flags, &HEADER, |table| table.put_text(1, TABLE));
+    }
+    batch.message("end a transaction", BATCH_END, 0, &BATCH_HEADER, |_| ());
+    socket.execute(batch, &[]).map_err(NetworkRulesError::Remove)
+}
+
 /// Whether the calling thread's network namespace has a table of ours.
 ///
 /// # Errors

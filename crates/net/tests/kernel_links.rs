@@ -97,8 +97,8 @@ fn the_machine_lists_what_it_made_and_takes_all_of_it_away() {
     let node = lab.host.run(|| lab.machine.add_node("node-1", lab.nodes[0].address)).unwrap().unwrap();
     assert_eq!(node.name(), lab.nodes[0].namespace.name());
     lab.host.run(|| lab.machine.remove_node("node-1")).unwrap().unwrap();
-    lab.host.run(|| lab.machine.remove_all()).unwrap().unwrap();
-    lab.host.run(|| lab.machine.remove_all()).unwrap().unwrap();
+    lab.host.run(|| lab.machine.remove_all(&[])).unwrap().unwrap();
+    lab.host.run(|| lab.machine.remove_all(&[])).unwrap().unwrap();
     assert_eq!(lab.host.run(|| lab.machine.leftovers()).unwrap().unwrap(), Vec::<String>::new());
 }
 

@@ -163,7 +163,11 @@ fn unescaped(text: &str) -> String {
 }
 
 fn take_network(local: &Local) -> anyhow::Result<()> {
-    local.network.remove_all()?;
+    let dns = match config::DNS.ip() {
+        std::net::IpAddr::V4(address) => vec![address],
+        std::net::IpAddr::V6(_) => Vec::new(),
+    };
+    local.network.remove_all(&dns)?;
     Ok(())
 }
 

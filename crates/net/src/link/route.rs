@@ -148,6 +148,11 @@ impl NewRoute {
 
 /// The routes behind routers that this program made: destination and router.
 pub(crate) fn peer_routes(socket: &mut Socket) -> Result<Vec<(Ipv4Net, Ipv4Addr)>, NetlinkError> {
+    Ok(own_routes(socket)?.into_iter().filter_map(|(destination, via)| Some((destination, via?))).collect())
+}
+
+/// Every route that this program made: destination, and router if there is one between.
+pub(crate) fn own_routes(socket: &mut Socket) -> Result<Vec<(Ipv4Net, Option<Ipv4Addr>)>, NetlinkError> {
     let mut batch = Batch::new();
     let header = [INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     batch.message("list the routes", GET_ROUTE, DUMP, &header, |_| ());
@@ -159,8 +164,8 @@ pub(crate) fn peer_routes(socket: &mut Socket) -> Result<Vec<(Ipv4Net, Ipv4Addr)
             return;
         }
         let destination = octets(attribute(attributes, ROUTE_DESTINATION)).and_then(|address| Ipv4Net::new(address, length).ok());
-        if let (Some(destination), Some(via)) = (destination, octets(attribute(attributes, ROUTE_GATEWAY))) {
-            routes.push((destination, via));
+        if let Some(destination) = destination {
+            routes.push((destination, octets(attribute(attributes, ROUTE_GATEWAY))));
         }
     })?;
     Ok(routes)
