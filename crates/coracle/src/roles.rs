@@ -45,6 +45,8 @@ impl ServerRole {
         let mut settings = Settings::new(folder);
         settings.pki.addresses.extend(self.listen.iter().map(SocketAddr::ip).filter(|address| !address.is_unspecified()));
         settings.advertised = self.listen.last().copied().into_iter().collect();
+        // Pods reach the API where others do; loopback is each pod's own.
+        settings.advertised = self.listen.last().filter(|address| !address.ip().is_loopback()).copied().into_iter().collect();
         let server = Server::open(settings).await.with_context(|| format!("cannot open the data in {}", folder.display()))?;
         let stop = CancellationToken::new();
         let mut serving = JoinSet::new();
@@ -54,6 +56,7 @@ impl ServerRole {
             serving.spawn(listener.serve(socket, server.service(), stop.clone()));
         }
         self.write_kubeconfig(&server)?;
+        let _controllers = self.controllers.then(|| self.start_controllers(&server));
         notify::ready("server");
         stop_signal().await?;
         info!("stopping: open requests are answered first");
@@ -62,6 +65,14 @@ impl ServerRole {
             ended.context("serving panicked")??;
         }
         Ok(())
+    }
+
+    /// The controllers, each a client of this very server under its own name. They end when the handle is dropped.
+    fn start_controllers(&self, server: &Server) -> control::Handle {
+        let service = server.service();
+        let client_for = move |name: &str| client::transport::in_process(service.clone(), control::identity(name));
+        let root_ca_pem = server.state().security.pki.ca_pem().to_owned();
+        control::start(client_for, control::Settings { root_ca_pem, ..control::Settings::default() })
     }
 
     fn write_kubeconfig(&self, server: &Server) -> anyhow::Result<()> {
