@@ -8,8 +8,8 @@ use ipnet::Ipv4Net;
 
 use crate::link::route::{NewAddress, NewRoute, own_routes};
 use crate::link::{
-    DELETE_LINK, INFO_KIND, LINK_INFO, LINK_MASTER, LINK_NAME, LINK_NETNS_FD, LinkError, NEW_LINK, POD_LINK_PREFIX, UP, ask, link_header,
-    link_index, link_names, set_up, short_name, sysctl,
+    DELETE_LINK, INFO_KIND, LINK_INFO, LINK_MASTER, LINK_NAME, LINK_NETNS_FD, LinkError, NEW_LINK, POD_LINK_PREFIX, UP, ask,
+    link_header, link_index, link_names, set_up, short_name, sysctl,
 };
 use crate::namespace::{self, Namespace, NamespaceError};
 use crate::netlink::message::{ACK, Batch, CREATE, EXCLUSIVE};

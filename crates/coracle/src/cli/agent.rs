@@ -57,6 +57,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     settings.token = token;
     settings.cgroup.clone_from(&arguments.cgroup);
     // Most of an agent's work is waiting: two threads serve a node, and cost little beside many nodes on one machine.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(NodeRole { settings, token_file: arguments.token_file.clone() }.serve())
 }
