@@ -111,6 +111,12 @@ pub(crate) fn doors(path: &str) -> io::Result<Vec<OwnedFd>> {
     Ok(doors)
 }
 
+/// The lists that a process writes itself into when it is to enter a cgroup; v2 has one.
+pub(crate) fn procs(path: &str) -> io::Result<Vec<OwnedFd>> {
+    let lists = layout()?.hierarchies.iter().map(|hierarchy| folder(hierarchy, path).join("cgroup.procs"));
+    lists.filter(|list| list.exists()).map(|list| Ok(File::options().write(true).open(list)?.into())).collect()
+}
+
 /// How a container in `path` is to see its cgroups.
 pub(crate) fn view(path: &str) -> io::Result<View> {
     let layout = layout()?;

@@ -36,11 +36,16 @@ pub fn use_program(path: PathBuf) {
 /// What to execute for one of the roles. What runs near a container is never the file on disk: a container that finds a way to
 /// the program of its supervisor must not be able to write it, so it is seen through a mount that is read-only and attached nowhere.
 pub(crate) fn program() -> PathBuf {
-    let path = PROGRAM.get().cloned().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+    let path = unsealed_program();
     match SEALED.get_or_init(|| seal(&path).or_else(|_| copy(&path)).ok()) {
         Some(file) => PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())),
         None => path,
     }
+}
+
+/// The same without the seal, for a role that no container comes near.
+pub(crate) fn unsealed_program() -> PathBuf {
+    PROGRAM.get().cloned().unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
 }
 
 fn seal(path: &Path) -> io::Result<OwnedFd> {

@@ -1,23 +1,32 @@
 //! The keeper of a machine: a tiny init that starts, restarts and reaps, also orphans. Knows programs, not their meaning.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+mod client;
+mod kept;
+mod serve;
+
+use std::{io, path::PathBuf, sync::OnceLock};
 
 use serde::{Deserialize, Serialize};
+
+pub use client::Client;
+pub(crate) use serve::main;
+
+use crate::supervise::record::Ended;
 
 /// The role's name, the first argument of the process.
 pub(crate) const ROLE: &str = "keeper";
 
-/// Runs the keeper that listens at `socket`.
-pub(crate) fn main(_socket: &Path) -> i32 {
-    1
+static KEEPER: OnceLock<Client> = OnceLock::new();
+
+/// Names the keeper that this process asks how an orphan ended, when a container outlived both its agent and its supervisor.
+pub fn ask_for_orphans(keeper: Client) {
+    let _ = KEEPER.set(keeper);
 }
 
 /// How an orphan ended that fell to the keeper of this machine.
-pub(crate) async fn orphan(_pid: i32, _ticks: u64) -> Option<crate::supervise::record::Ended> {
-    None
+pub(crate) async fn orphan(pid: i32, ticks: u64) -> Option<Ended> {
+    let code = KEEPER.get()?.orphan_exit(pid, ticks).await.ok()??;
+    Some(if code > 128 { Ended::Signal(code - 128) } else { Ended::Code(code) })
 }
 
 /// A process to keep.
@@ -31,7 +40,7 @@ pub struct Program {
     pub env: Vec<(String, String)>,
     /// Whether it is started again when it ends by itself.
     pub restart: bool,
-    /// The cgroup it starts in, made if missing; `kill` ends everything in `kill_cgroup`.
+    /// The cgroup it starts in, made if missing.
     pub cgroup: Option<String>,
     /// What `kill` ends: this cgroup and all below.
     pub kill_cgroup: Option<String>,
@@ -56,6 +65,27 @@ pub struct Kept {
     pub exit: Option<i32>,
 }
 
+/// What a keeper may be asked, one line of JSON each.
+#[derive(Debug, Serialize, Deserialize)]
+enum Request {
+    Start(Program),
+    Stop(String),
+    Kill(String),
+    List,
+    Orphan { pid: i32, ticks: u64 },
+    Shutdown,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+enum Answer {
+    Started(i32),
+    Done,
+    List(Vec<Kept>),
+    Orphan(Option<i32>),
+    Refused(String),
+}
+
 /// Why the keeper did not do as told.
 #[derive(Debug, thiserror::Error)]
 pub enum KeeperError {
@@ -74,58 +104,4 @@ pub enum KeeperError {
     /// It answered with a complaint.
     #[error("the keeper refused: {0}")]
     Obey(String),
-}
-
-/// The door to a keeper.
-#[derive(Debug, Clone)]
-pub struct Client {
-    socket: PathBuf,
-}
-
-impl Client {
-    /// Starts a keeper that listens at `socket`, detached from this process and its terminal.
-    pub async fn spawn(_socket: &Path, _log: &Path) -> Result<Self, KeeperError> {
-        Err(KeeperError::Start(io::ErrorKind::Unsupported.into()))
-    }
-
-    /// The keeper that listens at `socket`.
-    pub async fn connect(socket: &Path) -> Result<Self, KeeperError> {
-        let client = Self { socket: socket.to_owned() };
-        client.list().await?;
-        Ok(client)
-    }
-
-    /// Starts a process and keeps it; refused if one of that name runs.
-    pub async fn start(&self, _program: &Program) -> Result<i32, KeeperError> {
-        Err(self.unsupported())
-    }
-
-    /// Asks it to end, kills it after its grace, and forgets it. Fine if there is none.
-    pub async fn stop(&self, _name: &str) -> Result<(), KeeperError> {
-        Err(self.unsupported())
-    }
-
-    /// Kills it and everything in its `kill_cgroup` at once, and does not start it again; `start` may.
-    pub async fn kill(&self, _name: &str) -> Result<(), KeeperError> {
-        Err(self.unsupported())
-    }
-
-    /// All that are kept.
-    pub async fn list(&self) -> Result<Vec<Kept>, KeeperError> {
-        Err(self.unsupported())
-    }
-
-    /// The exit code of an orphan that fell to the keeper, by its process id and its start time in clock ticks (field 22 of `/proc/PID/stat`).
-    pub async fn orphan_exit(&self, _pid: i32, _start_ticks: u64) -> Result<Option<i32>, KeeperError> {
-        Err(self.unsupported())
-    }
-
-    /// Stops all that it keeps, in reverse order of their start, then ends itself.
-    pub async fn shutdown(&self) -> Result<(), KeeperError> {
-        Err(self.unsupported())
-    }
-
-    fn unsupported(&self) -> KeeperError {
-        KeeperError::Reach { path: self.socket.clone(), source: io::ErrorKind::Unsupported.into() }
-    }
 }

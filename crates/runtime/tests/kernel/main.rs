@@ -3,6 +3,7 @@
 mod agents;
 mod bounds;
 mod fixture;
+mod keeper;
 mod lives;
 
 use std::future::Future;
@@ -28,16 +29,6 @@ fn main() {
     arguments.test_threads.get_or_insert(2);
     assert!(nix::unistd::geteuid().is_root(), "these tests make namespaces and cgroups: run them as root");
     runtime::program::become_subreaper().expect("a subreaper");
-    let tests = [lives::tests(), bounds::tests(), agents::tests()].concat_trials();
+    let tests = [lives::tests(), bounds::tests(), agents::tests(), keeper::tests()].into_iter().flatten().collect();
     libtest_mimic::run(&arguments, tests).exit();
-}
-
-trait Concat {
-    fn concat_trials(self) -> Vec<Trial>;
-}
-
-impl<const N: usize> Concat for [Vec<Trial>; N] {
-    fn concat_trials(self) -> Vec<Trial> {
-        self.into_iter().flatten().collect()
-    }
 }
