@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use check::check;
 pub use observe::Name;
 use observe::{ServiceFacts, SliceFacts};
+pub(crate) use observe::{protocol, service_of};
 
 /// What the rules have to know of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,7 +264,7 @@ impl Rules {
     /// An endpoint slice is new or changed.
     pub fn set_slice(&mut self, slice: &EndpointSlice) {
         let name = Name::of(&slice.metadata);
-        let owner = observe::service_of(slice);
+        let owner = service_of(slice);
         if self.slice_owners.get(&name) != owner.as_ref() {
             self.remove_slice(&name);
         }

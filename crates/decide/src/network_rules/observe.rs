@@ -167,7 +167,8 @@ fn fitness(endpoint: &Endpoint) -> Option<Fitness> {
     }
 }
 
-fn protocol(name: Option<&str>) -> Option<Protocol> {
+/// A protocol by its name in the API; the default is TCP.
+pub(crate) fn protocol(name: Option<&str>) -> Option<Protocol> {
     match name.unwrap_or("TCP") {
         "TCP" => Some(Protocol::Tcp),
         "UDP" => Some(Protocol::Udp),
@@ -177,7 +178,7 @@ fn protocol(name: Option<&str>) -> Option<Protocol> {
 }
 
 /// The service that a slice belongs to.
-pub(super) fn service_of(slice: &EndpointSlice) -> Option<Name> {
+pub(crate) fn service_of(slice: &EndpointSlice) -> Option<Name> {
     let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME_LABEL).filter(|name| !name.is_empty())?;
     Some(Name::new(slice.metadata.namespace.as_deref().unwrap_or_default(), service))
 }
