@@ -330,8 +330,9 @@ impl Rules {
     #[must_use]
     pub fn health_checks(&self) -> BTreeMap<u16, HealthCheck> {
         let checks = self.services.iter().filter_map(|(name, facts)| {
+            let port = facts.health_check_port?;
             let local_endpoints = service::local_endpoints(facts, self.slices.get(name));
-            Some((facts.health_check_port?, HealthCheck { service: name.clone(), local_endpoints }))
+            Some((port, HealthCheck { service: name.clone(), local_endpoints }))
         });
         checks.collect()
     }

@@ -5,6 +5,7 @@
 //! heard in full, the rules that the kernel has stay in force: an agent that starts while the server is away cuts nobody off.
 
 mod addresses;
+mod health_check;
 mod sources;
 mod worker;
 
@@ -19,6 +20,7 @@ use decide::pod_ip::PodIpError;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
+use net::dns::DnsError;
 use net::link::{LinkError, NodeLinks};
 use net::namespace::{Namespace, NamespaceError};
 use net::network_rules::NetworkRulesError;
@@ -88,6 +90,12 @@ pub enum NetworkError {
     /// The rule set.
     #[error("cannot ready the node's rules")]
     ReadyRules(#[source] NetworkRulesError),
+    /// The DNS server.
+    #[error("cannot serve names")]
+    ServeNames(#[source] DnsError),
+    /// A port for load balancers to ask.
+    #[error("cannot open a port for health checks")]
+    OpenHealthCheck(#[source] io::Error),
     /// The node has no pod CIDR yet, or the API was not heard yet.
     #[error("the node's network is not ready")]
     NotReady,

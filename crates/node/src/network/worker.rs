@@ -5,20 +5,25 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use client::queue::{Backoff, pause};
+use decide::dns_answer::{Zone, ZoneFacts};
 use decide::network_rules::{Name, NodeFacts, Rules};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use k8s_openapi::api::core::v1::Node;
+use net::dns::{DnsServer, DnsSockets};
 use net::link::{LinkSettings, NodeLinks};
 use net::network_rules::{RuleTable, is_present};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::addresses::Addresses;
+use super::health_check::HealthChecks;
 use super::sources::{News, Sources};
 use super::{NetworkError, NetworkSettings, State};
 
 /// News that are taken at once; more wait for the next turn.
 const NEWS_A_TURN: usize = 4096;
+const DNS_PORT: u16 = 53;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
 
@@ -33,6 +38,16 @@ pub(super) struct Worker {
     /// The API was heard in full.
     synced: bool,
     waiting: Vec<oneshot::Sender<()>>,
+    names: Names,
+    health_checks: HealthChecks,
+}
+
+/// The zone that changes, the one that is read, and the server that reads it.
+struct Names {
+    zone: Zone,
+    changed: bool,
+    published: Arc<ArcSwap<Zone>>,
+    server: Option<DnsServer>,
 }
 
 struct Kernel {
@@ -51,8 +66,16 @@ impl Worker {
         state: watch::Sender<State>,
     ) -> Result<Self, NetworkError> {
         let known = addresses.lock().unwrap_or_else(PoisonError::into_inner).pod_cidr();
+        let zone = Zone::new(ZoneFacts {
+            domain: settings.cluster_domain.to_ascii_lowercase(),
+            address: settings.dns_address,
+            networks: vec![IpNet::V4(settings.cluster_cidr), IpNet::V4(settings.service_cidr)],
+        });
+        let published = Arc::new(ArcSwap::from_pointee(zone.clone()));
         let mut worker = Self {
             settings,
+            names: Names { zone, changed: false, published, server: None },
+            health_checks: HealthChecks::default(),
             addresses,
             state,
             kernel: None,
@@ -79,7 +102,7 @@ impl Worker {
                 () = pause(backoff.next()), if failed => {}
             }
             turn.drain(..).for_each(|news| self.take(news));
-            failed = match self.catch_up(&sources) {
+            failed = match self.catch_up(&sources).await {
                 Ok(()) => false,
                 Err(failure) => {
                     let failure = chain(&failure);
@@ -94,23 +117,41 @@ impl Worker {
     }
 
     fn take(&mut self, news: News) {
-        match (news, &mut self.kernel) {
-            (News::Node(change), _) => self.take_node(change.key.name(), change.new.as_deref()),
-            (News::Synced, _) => self.synced = true,
-            (News::Service(change), Some(kernel)) => match &change.new {
-                Some(service) => kernel.rules.set_service(service),
-                None => kernel.rules.remove_service(&Name::new(change.key.namespace(), change.key.name())),
+        let rules = self.kernel.as_mut().map(|kernel| &mut kernel.rules);
+        self.names.changed |= matches!(news, News::Service(_) | News::Slice(_));
+        let zone = &mut self.names.zone;
+        // Without a pod CIDR there are no rules; they will begin with all that the caches have then.
+        match news {
+            News::Node(change) => self.take_node(change.key.name(), change.new.as_deref()),
+            News::Synced => self.synced = true,
+            News::Service(change) => match &change.new {
+                Some(service) => {
+                    zone.set_service(service);
+                    rules.into_iter().for_each(|rules| rules.set_service(service));
+                }
+                None => {
+                    let name = Name::new(change.key.namespace(), change.key.name());
+                    zone.remove_service(&name);
+                    rules.into_iter().for_each(|rules| rules.remove_service(&name));
+                }
             },
-            (News::Slice(change), Some(kernel)) => match &change.new {
-                Some(slice) => kernel.rules.set_slice(slice),
-                None => kernel.rules.remove_slice(&Name::new(change.key.namespace(), change.key.name())),
+            News::Slice(change) => match &change.new {
+                Some(slice) => {
+                    zone.set_slice(slice);
+                    rules.into_iter().for_each(|rules| rules.set_slice(slice));
+                }
+                None => {
+                    let name = Name::new(change.key.namespace(), change.key.name());
+                    zone.remove_slice(&name);
+                    rules.into_iter().for_each(|rules| rules.remove_slice(&name));
+                }
             },
-            (News::HostPorts { pod_uid, address, ports, done }, Some(kernel)) => {
-                kernel.rules.set_host_ports(&pod_uid, address, ports);
-                self.waiting.push(done);
+            News::HostPorts { pod_uid, address, ports, done } => {
+                if let Some(rules) = rules {
+                    rules.set_host_ports(&pod_uid, address, ports);
+                    self.waiting.push(done);
+                }
             }
-            // Without a pod CIDR there are no rules; they will begin with all that the caches have then.
-            (News::Service(_) | News::Slice(_) | News::HostPorts { .. }, None) => {}
         }
     }
 
@@ -135,7 +176,7 @@ impl Worker {
     }
 
     /// Brings the kernel to what was heard. Whatever fails is tried again as a whole.
-    fn catch_up(&mut self, sources: &Sources) -> Result<(), NetworkError> {
+    async fn catch_up(&mut self, sources: &Sources) -> Result<(), NetworkError> {
         if self.kernel.is_none() {
             let known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).pod_cidr();
             let Some(cidr) = known else { return Ok(()) };
@@ -154,15 +195,17 @@ impl Worker {
             // The caller may have stopped waiting.
             let _ = done.send(());
         }
-        if std::mem::take(&mut self.peers_changed) || !self.state.borrow().in_force {
+        let named = self.names.catch_up(&self.settings, &kernel.links);
+        let routed = if self.peers_changed {
             let peers: Vec<_> = self.peers.values().copied().collect();
-            if let Err(failure) = kernel.links.set_peer_routes(&peers) {
-                self.peers_changed = true;
-                return Err(NetworkError::ReadyLinks(failure));
-            }
-        }
+            kernel.links.set_peer_routes(&peers).map_err(NetworkError::ReadyLinks)
+        } else {
+            Ok(())
+        };
+        self.peers_changed = routed.is_err();
         self.state.send_if_modified(|state| !std::mem::replace(&mut state.in_force, true));
-        Ok(())
+        let checked = self.health_checks.set(kernel.rules.health_checks()).await.map_err(NetworkError::OpenHealthCheck);
+        named.and(routed).and(checked)
     }
 
     fn open_kernel(&mut self, pod_cidr: Ipv4Net) -> Result<(), NetworkError> {
@@ -190,6 +233,22 @@ impl Worker {
         self.peers_changed = true;
         self.state.send_modify(|state| state.links = Some(Arc::clone(&links)));
         self.kernel = Some(Kernel { rules, table, in_step: false, links });
+        Ok(())
+    }
+}
+
+impl Names {
+    /// Shows the zone as it is now, and begins to serve it. Not before the API was heard in full: better no answer than a wrong "no such name".
+    fn catch_up(&mut self, settings: &NetworkSettings, links: &NodeLinks) -> Result<(), NetworkError> {
+        if std::mem::take(&mut self.changed) {
+            self.published.store(Arc::new(self.zone.clone()));
+        }
+        if self.server.is_none() {
+            links.add_loopback_address(settings.dns_address).map_err(NetworkError::ReadyLinks)?;
+            let sockets = DnsSockets::bind((settings.dns_address, DNS_PORT).into()).map_err(NetworkError::ServeNames)?;
+            let server = DnsServer::start(sockets, Arc::clone(&self.published), settings.resolv_conf.clone());
+            self.server = Some(server.map_err(NetworkError::ServeNames)?);
+        }
         Ok(())
     }
 }
