@@ -6,12 +6,15 @@
 mod apply;
 mod claim;
 mod endpoints;
+mod node_cidr;
 mod projection;
 mod replica_set;
-
 mod rollout;
 mod root_ca;
+mod scheduling;
 mod service_account;
+mod volume_binding;
+mod volume_protection;
 mod wiring;
 
 pub use wiring::{Controller, Handle, Settings, Wiring, Work, identity, start, start_some};
@@ -22,6 +25,11 @@ pub const CONTROLLERS: &[Controller] = &[
     Controller { name: "endpoint-controller", run: endpoints::legacy },
     Controller { name: "endpointslice-controller", run: endpoints::run },
     Controller { name: "endpointslicemirroring-controller", run: endpoints::mirror },
+    Controller { name: "kube-scheduler", run: scheduling::run },
+    Controller { name: "node-controller", run: node_cidr::run },
+    Controller { name: "persistent-volume-binder", run: volume_binding::run },
+    Controller { name: "pv-protection-controller", run: volume_protection::volumes },
+    Controller { name: "pvc-protection-controller", run: volume_protection::claims },
     Controller { name: "replicaset-controller", run: replica_set::replica_sets },
     Controller { name: "replication-controller", run: replica_set::replication_controllers },
     Controller { name: "root-ca-cert-publisher", run: root_ca::run },

@@ -4,6 +4,7 @@ pub mod dns_answer;
 pub mod endpoints;
 pub mod job;
 pub mod network_rules;
+pub mod node_cidr;
 pub mod ownership;
 pub mod pod_facts;
 pub mod pod_ip;

@@ -1,6 +1,10 @@
 //! Which volume a claim gets. Owns what claims, volumes and classes are to those who decide, and the match between them;
 //! scheduling asks it for one node, the binder for none. Never makes a volume: it only says that one must be made.
 
+pub mod plan;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What every cluster starts with: namespaces, priority classes, roles and bindings. Missing ones are written in one transaction
+//! What every cluster starts with: namespaces, priority classes, the default storage class, roles and bindings. Missing ones are written in one transaction
 //! before anyone is served, which is why they do not take the way of a request.
 
 mod network;
@@ -75,6 +75,12 @@ fn wanted() -> impl Iterator<Item = (String, Value, bool)> {
         });
         (format!("/scheduling.k8s.io/priorityclasses//{name}"), Value::from(object), false)
     });
+    let class = serde_json::json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": { "name": "local-path", "annotations": { "storageclass.kubernetes.io/is-default-class": "true" } },
+        "provisioner": "coracle.dev/local-path", "reclaimPolicy": "Delete", "volumeBindingMode": "WaitForFirstConsumer",
+    });
+    let class = ("/storage.k8s.io/storageclasses//local-path".to_owned(), Value::from(class), false);
     let defaults = bootstrap::defaults();
     let aggregated = aggregated(&defaults);
     let roles = defaults.into_iter().map(move |default| {
