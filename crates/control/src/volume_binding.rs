@@ -218,7 +218,9 @@ impl Binder {
                 if let Some(claim) = claim {
                     self.queue.add(Item::Claim(Key::of(&*claim)));
                 }
-                self.set_volume_phase(&typed, "Available").await?;
+                if volume.claim.is_some_and(|(_, uid)| uid.is_empty()) {
+                    self.set_volume_phase(&typed, "Available").await?;
+                }
             }
             VolumePlan::Unbind => self.unbind(&typed).await?,
             VolumePlan::Release => drop(self.set_volume_phase(&typed, "Released").await?),
@@ -234,7 +236,8 @@ impl Binder {
             let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
             let now = claims.get_opt(name).await.map_err(ApplyError::read("a claim"))?;
             let same = |claim: &PersistentVolumeClaim| {
-                let other = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()).is_some_and(|name| name != volume.name);
+                let other =
+                    claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()).is_some_and(|name| name != volume.name);
                 claim.metadata.uid.as_ref() == Some(uid) && !other
             };
             if now.as_ref().is_some_and(same) {
@@ -259,7 +262,9 @@ impl Binder {
 
     /// A folder on a node that is gone is gone too.
     async fn let_go(&self, key: &Key) -> Result<(), ApplyError> {
-        let Some(typed) = self.volumes.get(key).filter(|typed| typed.metadata.deletion_timestamp.is_some()) else { return Ok(()) };
+        let Some(typed) = self.volumes.get(key).filter(|typed| typed.metadata.deletion_timestamp.is_some()) else {
+            return Ok(());
+        };
         let node = typed.metadata.annotations.as_ref().and_then(|all| all.get(NODE)).cloned().unwrap_or_default();
         let waits = typed.metadata.finalizers.iter().flatten().any(|one| one == FINALIZER);
         if !waits || self.nodes.get(&Key::cluster(&node)).is_some() {

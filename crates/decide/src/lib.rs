@@ -5,6 +5,7 @@ pub mod endpoints;
 pub mod job;
 pub mod network_rules;
 pub mod node_cidr;
+pub mod node_lifecycle;
 pub mod ownership;
 pub mod pod_facts;
 pub mod pod_ip;

@@ -18,7 +18,11 @@ impl Binder {
         self.show_volume(&claim, &volume).await
     }
 
-    async fn point_at_claim(&self, claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Result<PersistentVolume, ApplyError> {
+    async fn point_at_claim(
+        &self,
+        claim: &PersistentVolumeClaim,
+        volume: &PersistentVolume,
+    ) -> Result<PersistentVolume, ApplyError> {
         let mut new = volume.clone();
         let spec = new.spec.get_or_insert_default();
         let uid = spec.claim_ref.as_ref().and_then(|claim| claim.uid.clone()).unwrap_or_default();
@@ -48,7 +52,11 @@ impl Binder {
         Ok(written)
     }
 
-    async fn point_at_volume(&self, claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Result<PersistentVolumeClaim, ApplyError> {
+    async fn point_at_volume(
+        &self,
+        claim: &PersistentVolumeClaim,
+        volume: &PersistentVolume,
+    ) -> Result<PersistentVolumeClaim, ApplyError> {
         let mut new = claim.clone();
         let chosen = new.spec.as_ref().is_none_or(|spec| spec.volume_name.as_deref().unwrap_or_default().is_empty());
         if !chosen && new.annotations().contains_key(BIND_COMPLETED) {
@@ -89,7 +97,11 @@ impl Binder {
         self.write_claim_status(claim, status).await
     }
 
-    async fn write_claim_status(&self, claim: &PersistentVolumeClaim, status: PersistentVolumeClaimStatus) -> Result<bool, ApplyError> {
+    async fn write_claim_status(
+        &self,
+        claim: &PersistentVolumeClaim,
+        status: PersistentVolumeClaimStatus,
+    ) -> Result<bool, ApplyError> {
         if claim.status.as_ref() == Some(&status) {
             return Ok(false);
         }

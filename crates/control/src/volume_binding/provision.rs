@@ -20,13 +20,21 @@ const NODES_FOLDER: &str = "/var/lib/coracle/nodes";
 
 impl Binder {
     /// Makes the volume of a claim and binds both.
-    pub(super) async fn provision(&self, typed: &PersistentVolumeClaim, claim: &Claim, node: Option<String>) -> Result<(), ApplyError> {
+    pub(super) async fn provision(
+        &self,
+        typed: &PersistentVolumeClaim,
+        claim: &Claim,
+        node: Option<String>,
+    ) -> Result<(), ApplyError> {
         self.set_claim_phase(typed, "Pending").await?;
         if typed.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
         if claim.volume_mode == "Block" {
-            let message = format!("failed to provision volume with StorageClass \"{}\": only filesystem volumes are supported", claim.class_name());
+            let message = format!(
+                "failed to provision volume with StorageClass \"{}\": only filesystem volumes are supported",
+                claim.class_name()
+            );
             self.tell(typed, "ProvisioningFailed", message);
             return Ok(());
         }
@@ -39,7 +47,11 @@ impl Binder {
             // It was made before; its event leads on.
             Err(error) if apply::is_there_already(&error) => return Ok(()),
             Err(error) => {
-                let message = format!("failed to provision volume with StorageClass \"{}\": {}", claim.class_name(), apply::message(&error));
+                let message = format!(
+                    "failed to provision volume with StorageClass \"{}\": {}",
+                    claim.class_name(),
+                    apply::message(&error)
+                );
                 self.tell(typed, "ProvisioningFailed", message);
                 return Err(ApplyError::write("a volume")(error));
             }
@@ -57,14 +69,17 @@ impl Binder {
     fn place(&self, chosen: Option<&str>) -> Option<std::sync::Arc<Node>> {
         match chosen {
             Some(name) => self.nodes.find("", name),
-            None => self.nodes.list().into_iter().find(|node| node.spec.as_ref().is_none_or(|spec| spec.unschedulable != Some(true))),
+            None => {
+                self.nodes.list().into_iter().find(|node| node.spec.as_ref().is_none_or(|spec| spec.unschedulable != Some(true)))
+            }
         }
     }
 
     /// The chosen node is gone: the scheduler has to choose again.
     async fn choose_again(&self, typed: &PersistentVolumeClaim, claim: &Claim, node: Option<String>) -> Result<(), ApplyError> {
         let node = node.unwrap_or_default();
-        let message = format!("failed to provision volume with StorageClass \"{}\": node \"{node}\" not found", claim.class_name());
+        let message =
+            format!("failed to provision volume with StorageClass \"{}\": node \"{node}\" not found", claim.class_name());
         self.tell(typed, "ProvisioningFailed", message);
         let Some(now) = self.claims.find(&claim.key.0, &claim.key.1) else { return Ok(()) };
         let mut new = (*now).clone();

@@ -70,14 +70,18 @@ fn a_claim_that_names_its_volume_gets_that_or_waits() {
     assert_eq!(plan_claim(&wants, None, &volumes([volume("v", json!({}))])), ClaimPlan::Bind("v".into()));
     let small = volumes([volume("v", json!({"spec": {"capacity": {"storage": "1Mi"}}}))]);
     let ClaimPlan::Wait(Some((reason, message))) = plan_claim(&wants, None, &small) else { panic!() };
-    assert_eq!((reason, message.as_str()), ("VolumeMismatch", "Cannot bind to requested volume \"v\": requested PV is too small"));
+    assert_eq!(
+        (reason, message.as_str()),
+        ("VolumeMismatch", "Cannot bind to requested volume \"v\": requested PV is too small")
+    );
     let foreign = volumes([volume("v", named("other", "x"))]);
     assert!(matches!(plan_claim(&wants, None, &foreign), ClaimPlan::Wait(Some(("FailedBinding", _)))));
 }
 
 #[test]
 fn a_bound_claim_without_its_volume_is_lost() {
-    let bound = claim(json!({"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}}, "spec": {"volumeName": "v"}}));
+    let bound =
+        claim(json!({"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}}, "spec": {"volumeName": "v"}}));
     assert!(matches!(plan_claim(&bound, None, &volumes([])), ClaimPlan::Lose("ClaimLost", _)));
     assert_eq!(plan_claim(&bound, None, &volumes([volume("v", named("c", "u"))])), ClaimPlan::Bind("v".into()));
     assert!(matches!(plan_claim(&bound, None, &volumes([volume("v", named("d", "x"))])), ClaimPlan::Lose("ClaimMisbound", _)));

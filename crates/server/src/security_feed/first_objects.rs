@@ -91,7 +91,7 @@ fn wanted() -> impl Iterator<Item = (String, Value, bool)> {
         let key = format!("/rbac.authorization.k8s.io/{}/{}/{}", default.resource, default.namespace, default.name);
         (key, Value::from(object), true)
     });
-    namespaces.chain(priorities).chain(registrations()).chain(roles)
+    namespaces.chain(priorities).chain([class]).chain(registrations()).chain(roles)
 }
 
 /// Each built-in group and version as an APIService, which says that it is served here.
