@@ -5,8 +5,11 @@
 
 mod apply;
 mod claim;
+mod discovery;
 mod endpoints;
 mod node_cidr;
+mod garbage;
+mod namespace;
 mod projection;
 mod replica_set;
 mod rollout;
@@ -30,6 +33,8 @@ pub const CONTROLLERS: &[Controller] = &[
     Controller { name: "persistent-volume-binder", run: volume_binding::run },
     Controller { name: "pv-protection-controller", run: volume_protection::volumes },
     Controller { name: "pvc-protection-controller", run: volume_protection::claims },
+    Controller { name: "generic-garbage-collector", run: garbage::run },
+    Controller { name: "namespace-controller", run: namespace::run },
     Controller { name: "replicaset-controller", run: replica_set::replica_sets },
     Controller { name: "replication-controller", run: replica_set::replication_controllers },
     Controller { name: "root-ca-cert-publisher", run: root_ca::run },

@@ -2,6 +2,7 @@
 
 pub mod dns_answer;
 pub mod endpoints;
+pub mod garbage;
 pub mod job;
 pub mod network_rules;
 pub mod node_cidr;
