@@ -1,4 +1,5 @@
-//! Ports of a pod, carried to the client: SPDY streams in pairs, over an upgraded connection or inside the messages of a WebSocket.
+//! Ports of a pod, carried to the client: SPDY streams in pairs, over an upgraded connection or inside the messages of a WebSocket; or, as
+//! client libraries do it, two channels a port of a plain WebSocket.
 
 use std::collections::HashMap;
 
@@ -7,12 +8,14 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::session::Piece;
+use super::session::{Piece, Wire};
 use super::spdy::{self, Stream};
-use super::{Body, Endpoint, Refusal, websocket};
+use super::{Body, Endpoint, Refusal, parameters, websocket};
 
 /// SPDY inside the messages of a WebSocket, as kubectl does it.
 const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
+/// Two channels a port: one for data, one for what goes wrong.
+const CHANNELS: &str = "v4.channel.k8s.io";
 /// The protocol of the streams.
 const PROTOCOL: &str = "portforward.k8s.io";
 const BUFFER: usize = 32 << 10;
@@ -28,9 +31,14 @@ pub(super) fn serve(
     let seen = seen.ok_or_else(|| Refusal::missing(format!("pod \"{pod}\" not found")))?;
     let sandbox = seen.sandbox.ok_or_else(|| Refusal::failed("the pod does not run"))?;
     if websocket::is_asked(&request) {
-        let (response, _, upgrade) = websocket::agree(&mut request, &[TUNNEL])?.split();
+        let ports = ports(request.uri().query().unwrap_or_default());
+        let (response, protocol, upgrade) = websocket::agree(&mut request, &[TUNNEL, CHANNELS])?.split();
         tokio::spawn(async move {
-            if let Some(stream) = websocket::open(upgrade).await {
+            if protocol == CHANNELS {
+                if let Some(wire) = websocket::channels(upgrade, protocol).await {
+                    over_channels(wire, &ports, sandbox).await;
+                }
+            } else if let Some(stream) = websocket::open(upgrade).await {
                 forward(spdy::tunnel(stream), sandbox).await;
             }
         });
@@ -46,6 +54,65 @@ pub(super) fn serve(
         return Ok(response);
     }
     Err(Refusal::bad("Upgrade request required"))
+}
+
+/// The ports that a request names, several of them in one parameter or each in its own.
+fn ports(query: &str) -> Vec<u16> {
+    let all = parameters(query).into_iter().filter(|(key, _)| key == "port" || key == "ports");
+    all.flat_map(|(_, value)| value.split(',').filter_map(|port| port.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+/// One connection a port, each on two channels that begin with the port's number.
+async fn over_channels(wire: Wire, ports: &[u16], sandbox: runtime::pod::Pod) {
+    let (mut inlet, outlet) = wire.split();
+    let mut connections = tokio::task::JoinSet::new();
+    let mut to_pods = HashMap::new();
+    for (at, port) in ports.iter().enumerate() {
+        let Ok(data) = u8::try_from(at * 2) else { return };
+        for channel in [data, data + 1] {
+            let number = Piece::Data(bytes::Bytes::copy_from_slice(&port.to_le_bytes()));
+            if outlet.send((channel, number)).await.is_err() {
+                return;
+            }
+        }
+        match sandbox.dial(*port).await {
+            Ok(stream) => {
+                let (mut from_pod, to_pod) = stream.into_split();
+                to_pods.insert(data, to_pod);
+                let outlet = outlet.clone();
+                connections.spawn(async move {
+                    let mut buffer = vec![0; BUFFER];
+                    while let Ok(count @ 1..) = from_pod.read(&mut buffer).await {
+                        let piece = Piece::Data(bytes::Bytes::copy_from_slice(&buffer[..count]));
+                        if outlet.send((data, piece)).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            Err(error) => {
+                let why = format!("error forwarding port {port} to pod: {}", crate::pod::steps::chain(&error));
+                let _ = outlet.send((data + 1, Piece::Data(why.into()))).await;
+            }
+        }
+    }
+    drop(outlet);
+    loop {
+        tokio::select! {
+            piece = inlet.recv() => match piece {
+                Some((channel, Piece::Data(bytes))) => {
+                    if let Some(to_pod) = to_pods.get_mut(&channel)
+                        && to_pod.write_all(&bytes).await.is_err()
+                    {
+                        to_pods.remove(&channel);
+                    }
+                }
+                Some((channel, Piece::End)) => drop(to_pods.remove(&channel)),
+                None => return,
+            },
+            ended = connections.join_next() => if ended.is_none() { return },
+        }
+    }
 }
 
 /// Pairs the streams of each connection by its number, and connects it.

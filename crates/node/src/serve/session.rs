@@ -31,6 +31,13 @@ pub(super) struct Wire {
     outlet: mpsc::Sender<(u8, Piece)>,
 }
 
+impl Wire {
+    /// Both directions apart.
+    pub(super) fn split(self) -> (mpsc::Receiver<(u8, Piece)>, mpsc::Sender<(u8, Piece)>) {
+        (self.inlet, self.outlet)
+    }
+}
+
 /// The carrier's end of the channels.
 pub(super) struct WireEnd {
     pub(super) to_session: mpsc::Sender<(u8, Piece)>,
