@@ -34,6 +34,8 @@ pub struct NodeFacts {
     pub cluster_cidr: Ipv4Net,
     /// The addresses of services; what is sent there and is no service's is refused.
     pub service_cidr: Ipv4Net,
+    /// The network that nodes of one machine share, if this is one of them: nobody beyond the machine knows a way back there.
+    pub local_network: Option<Ipv4Net>,
     /// The service address that the node itself answers (DNS), hence never translated.
     pub own_service: Ipv4Addr,
 }

@@ -28,6 +28,7 @@ use upstream::Upstream;
 const REQUEST_BYTES_MAX: usize = 4096;
 const CONNECTIONS_MAX: usize = 256;
 const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(10);
+const FAILURE_PAUSE: Duration = Duration::from_millis(20);
 /// Questions of UDP clients that wait for servers elsewhere.
 const FORWARDED_MAX: usize = 1000;
 
@@ -137,8 +138,10 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
     // Answers that wait for others end with the server.
     let mut waiting = JoinSet::new();
     loop {
-        // An error here tells of a client that is gone (ICMP); the next request is as good as ever.
-        let Ok((length, client)) = socket.recv_from(&mut buffer).await else { continue };
+        let Ok((length, client)) = socket.recv_from(&mut buffer).await else {
+            pause_after_failure().await;
+            continue;
+        };
         while waiting.try_join_next().is_some() {}
         let Ok(request) = Message::from_vec(&buffer[..length]) else { continue };
         let room = respond::udp_room(&request);
@@ -167,9 +170,9 @@ async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
         let Ok(permit) = Arc::clone(&shared.connections).acquire_owned().await else { return };
         let accepted = listener.accept().await;
         while connections.try_join_next().is_some() {}
-        // A failed accept is the client's loss, or passes when a connection ends (out of descriptors).
+        // The client's loss, or out of descriptors until a connection ends.
         let Ok((stream, _)) = accepted else {
-            tokio::task::yield_now().await;
+            pause_after_failure().await;
             continue;
         };
         let shared = Arc::clone(&shared);
@@ -179,6 +182,12 @@ async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
             drop(permit);
         });
     }
+}
+
+/// A socket that fails must not keep a processor busy.
+#[expect(clippy::disallowed_methods, reason = "there is no event for a failure that passes")]
+async fn pause_after_failure() {
+    tokio::time::sleep(FAILURE_PAUSE).await;
 }
 
 async fn serve_connection(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use decide::network_rules::{HostPort, Name, NodeFacts, Protocol, Rules};
 use ipnet::Ipv4Net;
 use lab::{Lab, Pod};
+use net::machine::Machine;
 use net::namespace::Namespace;
 use net::network_rules::{RuleTable, is_present};
 use objects::{service, slice};
@@ -29,6 +30,7 @@ fn facts(lab: &Lab, node: usize) -> NodeFacts {
         pod_cidr: node.links.settings().pod_cidr,
         cluster_cidr: Ipv4Net::new(Ipv4Addr::new(10, 42, 0, 0), 16).unwrap(),
         service_cidr: node.links.settings().service_cidr,
+        local_network: None,
         own_service: DNS,
     }
 }
@@ -262,6 +264,22 @@ fn what_leaves_the_cluster_has_the_address_of_the_node() {
     let (lab, _cluster, a, ..) = web();
     serve_tcp(&lab.host, 9000, "host");
     assert_eq!(ask(&a.namespace, Ipv4Addr::new(10, 44, 0, 1), 9000).unwrap(), ("host".into(), lab.nodes[0].address));
+}
+
+#[test]
+fn what_leaves_the_machine_has_an_address_that_is_known_there() {
+    let (lab, _cluster, a, ..) = web();
+    let facts = NodeFacts { local_network: Some(lab.machine.address.trunc()), ..facts(&lab, 0) };
+    lab.host.run(|| RuleTable::open(facts).unwrap().replace([])).unwrap().unwrap();
+    let gateway = Ipv4Addr::new(192, 0, 2, 1);
+    let beyond =
+        Machine { bridge: "beyond0".into(), address: Ipv4Net::new(gateway, 24).unwrap(), prefix: lab.machine.prefix.clone() };
+    lab.host.run(|| beyond.set_up()).unwrap().unwrap();
+    let far = lab.host.run(|| beyond.add_node("far", Ipv4Addr::new(192, 0, 2, 2))).unwrap().unwrap();
+    serve_tcp(&far, 9000, "far");
+    for client in [&a.namespace, &lab.nodes[1].namespace] {
+        assert_eq!(ask(client, Ipv4Addr::new(192, 0, 2, 2), 9000).unwrap(), ("far".into(), gateway));
+    }
 }
 
 #[test]

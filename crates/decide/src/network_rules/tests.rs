@@ -15,6 +15,7 @@ fn node() -> NodeFacts {
         pod_cidr: "10.42.1.0/24".parse().unwrap(),
         cluster_cidr: "10.42.0.0/16".parse().unwrap(),
         service_cidr: "10.43.0.0/16".parse().unwrap(),
+        local_network: None,
         own_service: Ipv4Addr::new(10, 43, 0, 10),
     }
 }

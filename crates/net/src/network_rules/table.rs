@@ -205,6 +205,12 @@ fn write_rules(rules: &mut Rules<'_>, node: &NodeFacts) {
     rules.add("leaving", |rule| {
         rule.source_in(node.pod_cidr).destination_not_in(node.cluster_cidr).masquerade();
     });
+    if let Some(network) = node.local_network {
+        rules.add("leaving", |rule| {
+            rule.source_in(network).destination_not_in(network).destination_not_in(node.cluster_cidr);
+            rule.leaves_not_by_loopback().masquerade();
+        });
+    }
     rules.add("forwarded", |rule| {
         rule.verdict(Verdict::Jump(POLICY));
     });

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use decide::network_rules::HealthCheck;
@@ -21,6 +22,8 @@ use tokio::task::JoinSet;
 
 /// Load balancers that may ask one port at once.
 const CONNECTIONS_MAX: usize = 32;
+/// After an accept that failed.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The ports that are open.
 #[derive(Default)]
@@ -72,7 +75,8 @@ async fn serve(listener: TcpListener, told: watch::Receiver<HealthCheck>) {
         let accepted = listener.accept().await;
         while connections.try_join_next().is_some() {}
         let Ok((stream, _)) = accepted else {
-            tokio::task::yield_now().await;
+            // Out of descriptors, as a rule: some will be free again.
+            client::queue::pause(ACCEPT_AGAIN).await;
             continue;
         };
         let told = told.clone();

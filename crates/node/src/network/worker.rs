@@ -94,24 +94,29 @@ impl Worker {
 
     pub(super) async fn run(mut self, sources: Sources, mut news: mpsc::UnboundedReceiver<News>) {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
-        let mut failed = false;
+        let mut failure: Option<String> = None;
         let mut turn = Vec::new();
         loop {
             tokio::select! {
                 taken = news.recv_many(&mut turn, NEWS_A_TURN) => if taken == 0 { return },
-                () = pause(backoff.next()), if failed => {}
+                () = pause(backoff.next()), if failure.is_some() => {}
             }
             turn.drain(..).for_each(|news| self.take(news));
-            failed = match self.catch_up(&sources).await {
-                Ok(()) => false,
-                Err(failure) => {
-                    let failure = chain(&failure);
-                    tracing::warn!(node = self.settings.node_name, failure, "the node's network is behind; trying again");
-                    true
+            let former = failure.take();
+            match self.catch_up(&sources).await {
+                Ok(()) => backoff.reset(),
+                Err(error) => {
+                    let text = chain(&error);
+                    // Said once, however often it is tried.
+                    if former.as_ref() != Some(&text) {
+                        tracing::warn!(
+                            node = self.settings.node_name,
+                            error = text,
+                            "the node's network is behind; trying again"
+                        );
+                    }
+                    failure = Some(text);
                 }
-            };
-            if !failed {
-                backoff.reset();
             }
         }
     }
@@ -216,6 +221,7 @@ impl Worker {
             pod_cidr,
             cluster_cidr: settings.cluster_cidr,
             service_cidr: settings.service_cidr,
+            local_network: settings.local_network,
             own_service: settings.dns_address,
         };
         let links = LinkSettings {
