@@ -56,23 +56,18 @@ impl ServerRole {
             serving.spawn(listener.serve(socket, server.service(), stop.clone()));
         }
         self.write_kubeconfig(&server)?;
-        let _controllers = self.controllers.then(|| self.start_controllers(&server));
+        let running = self.controllers.then(|| Running::start(&server));
         notify::ready("server");
         stop_signal().await?;
         info!("stopping: open requests are answered first");
+        if let Some(Running { controllers, platform }) = running {
+            drop((platform, controllers));
+        }
         stop.cancel();
         while let Some(ended) = serving.join_next().await {
             ended.context("serving panicked")??;
         }
         Ok(())
-    }
-
-    /// The controllers, each a client of this very server under its own name. They end when the handle is dropped.
-    fn start_controllers(&self, server: &Server) -> control::Handle {
-        let service = server.service();
-        let client_for = move |name: &str| client::transport::in_process(service.clone(), control::identity(name));
-        let root_ca_pem = server.state().security.pki.ca_pem().to_owned();
-        control::start(client_for, control::Settings { root_ca_pem, ..control::Settings::default() })
     }
 
     fn write_kubeconfig(&self, server: &Server) -> anyhow::Result<()> {
@@ -88,6 +83,25 @@ impl ServerRole {
         }
         let text = pki.admin_kubeconfig(config::CONTEXT, &format!("https://{address}"))?;
         write_private(path, &text).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// What runs beside the API in the server's process, each a client of this very server under its own name. They end when they are dropped.
+struct Running {
+    controllers: control::Handle,
+    platform: platform::part::Handle,
+}
+
+impl Running {
+    fn start(server: &Server) -> Self {
+        let service = server.service();
+        let client_as = |identity| client::transport::in_process(service.clone(), identity);
+        let root_ca_pem = server.state().security.pki.ca_pem().to_owned();
+        let settings = control::Settings { root_ca_pem };
+        Self {
+            controllers: control::start(|name| client_as(control::identity(name)), settings),
+            platform: platform::start(|name| client_as(platform::identity(name))),
+        }
     }
 }
 
