@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use client::{Cache, Key, Options, Queue, reconcile::Next};
+use client::{Key, Options, Queue, reconcile::Next};
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Namespace},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -29,7 +29,7 @@ pub fn run(wiring: Wiring) -> Work {
         let namespaces = wiring.cache::<Namespace>();
         wiring.enqueue_changes(&namespaces, &queue);
         let named = Options { fields: format!("metadata.name={NAME}"), ..Options::default() };
-        let maps = Cache::<ConfigMap>::start(wiring.client.clone(), named);
+        let maps = wiring.caches.part::<ConfigMap>(named);
         let changed = queue.clone();
         maps.on_change(move |change| changed.add(Key::cluster(change.key.namespace())));
         maps.synced().await;

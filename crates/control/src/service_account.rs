@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use client::{Cache, Key, Options, Queue, reconcile::Next};
+use client::{Key, Options, Queue, reconcile::Next};
 use k8s_openapi::{
     api::core::v1::{Namespace, ServiceAccount},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -23,7 +23,7 @@ pub fn run(wiring: Wiring) -> Work {
         let namespaces = wiring.cache::<Namespace>();
         wiring.enqueue_changes(&namespaces, &queue);
         let named = Options { fields: format!("metadata.name={NAME}"), ..Options::default() };
-        let accounts = Cache::<ServiceAccount>::start(wiring.client.clone(), named);
+        let accounts = wiring.caches.part::<ServiceAccount>(named);
         let missed = queue.clone();
         accounts.on_change(move |change| {
             if change.new.is_none() {

@@ -53,6 +53,11 @@ impl Caches {
         cache.downcast().unwrap_or_else(|_| unreachable!("a cache stands under its own type"))
     }
 
+    /// A cache of some objects of a kind, for one who needs no others: listed under the same name, shared with nobody.
+    pub fn part<K: Cached>(&self, options: Options<K>) -> Arc<Cache<K>> {
+        Cache::start(self.0.client.clone(), options)
+    }
+
     /// Waits until the first list of every cache is in.
     pub async fn synced(&self) {
         let waiting: Vec<_> = self.caches().values().map(|entry| (entry.synced)(Arc::clone(&entry.cache))).collect();
