@@ -1,18 +1,21 @@
 //! Images: one content store a machine, shared by every process that opens it. Owns archives, registries, layers and their collection.
+//! Nothing is visible before it is whole and its digest is checked, and nothing is changed once it is visible.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    path::{Path, PathBuf},
-};
+mod archive;
+mod error;
+mod layer;
+mod pull;
+mod record;
+mod reference;
+mod store;
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// The images of this machine. A clone is the same store.
-#[derive(Debug, Clone)]
-pub struct ImageStore {
-    root: PathBuf,
-}
+pub use error::ImageError;
+pub use reference::normalise;
+pub use store::ImageStore;
 
 /// One image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,59 +80,4 @@ pub struct Collected {
     pub layers: usize,
     /// Bytes won.
     pub bytes: u64,
-}
-
-/// Why an image was not to be had.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    /// The store's folder could not be made, read or locked.
-    #[error("cannot use the image store at {path}")]
-    OpenStore {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl ImageStore {
-    /// Opens the store in `root`, and makes it if it is missing.
-    pub fn open(root: &Path) -> Result<Self, ImageError> {
-        Ok(Self { root: root.to_owned() })
-    }
-
-    /// Loads the images of an archive: of `docker save` or an OCI layout, plain or compressed by gzip or zstd.
-    pub async fn load(&self, _archive: &Path) -> Result<Vec<Image>, ImageError> {
-        Err(self.not_yet())
-    }
-
-    /// Fetches an image from its registry; those on loopback over plain HTTP.
-    pub async fn pull(&self, _reference: &str, _credentials: Option<Credentials>) -> Result<Image, ImageError> {
-        Err(self.not_yet())
-    }
-
-    /// An image that is here, by a reference however short, a digest reference or its identifier.
-    pub fn find(&self, _reference: &str) -> Option<Image> {
-        None
-    }
-
-    /// All that are here.
-    pub fn list(&self) -> Vec<Image> {
-        Vec::new()
-    }
-
-    /// Takes a name away, and the image with its last name; an identifier takes the image away with all names.
-    pub async fn remove(&self, _reference: &str) -> Result<(), ImageError> {
-        Err(self.not_yet())
-    }
-
-    /// Takes away the images whose identifiers are not in `in_use`, and the layers that no image has.
-    pub async fn collect(&self, _in_use: &BTreeSet<String>) -> Result<Collected, ImageError> {
-        Err(self.not_yet())
-    }
-
-    fn not_yet(&self) -> ImageError {
-        ImageError::OpenStore { path: self.root.clone(), source: io::ErrorKind::Unsupported.into() }
-    }
 }
