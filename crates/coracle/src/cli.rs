@@ -8,6 +8,7 @@ mod image;
 mod join;
 mod kubeconfig;
 mod node;
+mod redis;
 mod server;
 mod status;
 pub mod token;
@@ -42,6 +43,9 @@ enum Verb {
     Status(status::Arguments),
     /// Bring manifests into a cluster by server-side apply
     Apply(apply::Arguments),
+    /// Show where the members of a Redis Cluster are
+    #[command(subcommand)]
+    Redis(redis::Verb),
     /// Make tokens by which other machines join
     #[command(subcommand)]
     Token(token::Verb),
@@ -72,6 +76,7 @@ impl Command {
             Verb::Image(arguments) => image::run(&arguments),
             Verb::Status(arguments) => status::run(&arguments),
             Verb::Apply(arguments) => apply::run(&arguments),
+            Verb::Redis(verb) => redis::run(&verb),
             Verb::Token(verb) => token::run(&verb),
             Verb::Kubeconfig(arguments) => kubeconfig::run(&arguments),
             Verb::Server(arguments) => server::run(&arguments),

@@ -38,7 +38,8 @@ pub struct Cluster {
 #[expect(clippy::disallowed_methods, reason = "a test prepares its own network namespace")]
 pub fn make_link() {
     let run = |text: &str| {
-        let done = std::process::Command::new("ip").args(text.split(' ')).status().expect("ip is there: apt-get install iproute2");
+        let done =
+            std::process::Command::new("ip").args(text.split(' ')).status().expect("ip is there: apt-get install iproute2");
         assert!(done.success(), "ip {text}");
     };
     run("link set lo up");
@@ -62,7 +63,10 @@ pub fn archive(folder: &Path) -> std::path::PathBuf {
     add("bin/busybox", &busybox, 0o755);
     add("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/:/bin/sh\n", 0o644);
     add("etc/group", b"root:x:0:\napp:x:1001:\n", 0o644);
-    for name in ["sh", "cat", "echo", "sleep", "id", "ls", "mount", "touch", "grep", "hostname", "kill", "nc", "httpd", "env", "seq", "stat", "tr", "wget", "nslookup", "df", "date"] {
+    for name in [
+        "sh", "cat", "echo", "sleep", "id", "ls", "mount", "touch", "grep", "hostname", "kill", "nc", "httpd", "env", "seq",
+        "stat", "tr", "wget", "nslookup", "df", "date",
+    ] {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
@@ -75,7 +79,10 @@ pub fn archive(folder: &Path) -> std::path::PathBuf {
     header.set_mode(0o1777);
     layer.append_data(&mut header, "tmp", &[][..]).unwrap();
     let layer = layer.into_inner().unwrap();
-    let digest = { use sha2::Digest as _; hex::encode(sha2::Sha256::digest(&layer)) };
+    let digest = {
+        use sha2::Digest as _;
+        hex::encode(sha2::Sha256::digest(&layer))
+    };
     let config = json!({
         "architecture": "amd64", "os": "linux",
         "config": { "Env": ["PATH=/bin", "OF_IMAGE=yes"], "Cmd": ["sleep", "3600"] },
@@ -85,7 +92,9 @@ pub fn archive(folder: &Path) -> std::path::PathBuf {
     let manifest = json!([{ "Config": "config.json", "RepoTags": ["busybox:test"], "Layers": ["layer.tar"] }]);
     let path = folder.join("image.tar");
     let mut all = tar::Builder::new(std::fs::File::create(&path).unwrap());
-    for (name, bytes) in [("layer.tar", layer), ("config.json", config.to_string().into()), ("manifest.json", manifest.to_string().into())] {
+    for (name, bytes) in
+        [("layer.tar", layer), ("config.json", config.to_string().into()), ("manifest.json", manifest.to_string().into())]
+    {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
@@ -211,7 +220,10 @@ impl Cluster {
             Ok(pod) => pod,
             Err(_) => {
                 let events = self.events(name).await;
-                panic!("{name} never was as wanted: {:#?}\n{events:#?}", last.lock().unwrap().as_ref().and_then(|pod| pod.status.clone()))
+                panic!(
+                    "{name} never was as wanted: {:#?}\n{events:#?}",
+                    last.lock().unwrap().as_ref().and_then(|pod| pod.status.clone())
+                )
             }
         }
     }
@@ -252,7 +264,9 @@ impl Cluster {
         let events: Api<Event> = Api::namespaced(self.client.clone(), "default");
         let params = ListParams::default().fields(&format!("involvedObject.name={name}"));
         let all = events.list(&params).await.unwrap();
-        all.into_iter().map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.message.unwrap_or_default())).collect()
+        all.into_iter()
+            .map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.message.unwrap_or_default()))
+            .collect()
     }
 
     /// Ends all; nothing is left but what a test failed to remove.
@@ -260,7 +274,8 @@ impl Cluster {
         for pod in self.pods().list(&ListParams::default()).await.unwrap() {
             self.remove(&pod.metadata.name.unwrap_or_default()).await;
         }
-        let left: Vec<_> = std::fs::read_dir(self.node_folder().join("pods")).unwrap().flatten().map(|entry| entry.path()).collect();
+        let left: Vec<_> =
+            std::fs::read_dir(self.node_folder().join("pods")).unwrap().flatten().map(|entry| entry.path()).collect();
         assert!(left.is_empty(), "left behind: {left:?}");
         if let Some(agent) = self.agent.take() {
             agent.stop().await;

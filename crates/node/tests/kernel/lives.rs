@@ -80,7 +80,12 @@ async fn in_order() {
     let cluster = Cluster::start().await;
     let mut sidecar = shell("side", "touch /shared/side; exec sleep 3600");
     sidecar["restartPolicy"] = "Always".into();
-    let mut all = [shell("first", "touch /shared/first"), sidecar, shell("second", "ls /shared/first /shared/side > /shared/second; test -f /shared/side || exit 1"), shell("main", "cat /shared/second; exec sleep 3600")];
+    let mut all = [
+        shell("first", "touch /shared/first"),
+        sidecar,
+        shell("second", "ls /shared/first /shared/side > /shared/second; test -f /shared/side || exit 1"),
+        shell("main", "cat /shared/second; exec sleep 3600"),
+    ];
     for container in &mut all {
         container["volumeMounts"] = json!([{ "name": "shared", "mountPath": "/shared" }]);
     }
@@ -171,7 +176,8 @@ async fn refusals() {
     let mut variable = shell("c", "true");
     variable["env"] = json!([{ "name": "A", "valueFrom": { "configMapKeyRef": { "name": "none", "key": "k" } } }]);
     cluster.create("variable", json!({ "containers": [variable] })).await;
-    let pod = cluster.until("variable", |pod| reason(pod).is_some_and(|(reason, _)| reason == "CreateContainerConfigError")).await;
+    let pod =
+        cluster.until("variable", |pod| reason(pod).is_some_and(|(reason, _)| reason == "CreateContainerConfigError")).await;
     assert_eq!(reason(&pod).unwrap().1, "configmap \"none\" not found");
     let mut root = shell("c", "true");
     root["securityContext"] = json!({ "runAsNonRoot": true });

@@ -38,7 +38,8 @@ async fn execs() {
     cluster.create("a", json!({ "containers": [shell("c", "exec sleep 3600")] })).await;
     cluster.running("a").await;
     let pods = cluster.pods_by_network();
-    let mut session = pods.exec("a", ["sh", "-c", "cat; echo err >&2; exit 3"], &AttachParams::default().stdin(true)).await.unwrap();
+    let mut session =
+        pods.exec("a", ["sh", "-c", "cat; echo err >&2; exit 3"], &AttachParams::default().stdin(true)).await.unwrap();
     let mut stdin = session.stdin().unwrap();
     stdin.write_all(b"to and fro\n").await.unwrap();
     stdin.shutdown().await.unwrap();

@@ -125,7 +125,16 @@ async fn security() {
     });
     cluster.create("a", spec).await;
     let log = cluster.log_until("a", "end\n").await;
-    for expected in ["1234\n2345\n", "3456", "4567", "NoNewPrivs:\t1", "Seccomp:\t2", "CapBnd:\t0000000000000000", "Read-only file system", "1234 3456\n"] {
+    for expected in [
+        "1234\n2345\n",
+        "3456",
+        "4567",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+        "CapBnd:\t0000000000000000",
+        "Read-only file system",
+        "1234 3456\n",
+    ] {
         assert!(log.contains(expected), "{expected} in {log}");
     }
     cluster.stop().await;
