@@ -260,6 +260,48 @@ fn a_host_port_leads_to_its_pod_and_ends_with_it() {
 }
 
 #[test]
+fn an_endpoint_on_a_node_itself_is_reached_from_everywhere_the_node_included() {
+    let (lab, mut cluster, a, _, c) = web();
+    let node = &lab.nodes[0];
+    serve_tcp(&node.namespace, 8080, "node");
+    let ports = json!([{"port": 80, "nodePort": 30080, "protocol": "TCP"}]);
+    for affinity in ["None", "ClientIP"] {
+        let spec = json!({"type": "NodePort", "sessionAffinity": affinity, "ports": ports});
+        cluster.update(|rules| {
+            rules.set_service(&service("web", "10.43.0.80", "TCP", spec.clone()));
+            rules.set_slice(&slice("web", "TCP", &[(node.address, "node-1")]));
+        });
+        for client in [&a.namespace, &c.namespace, &node.namespace, &lab.nodes[1].namespace] {
+            assert_eq!(ask(client, WEB, 80).unwrap().0, "node", "{}", client.name());
+            assert_eq!(ask(client, node.address, 30080).unwrap().0, "node", "{}", client.name());
+        }
+        assert_eq!(ask(&lab.nodes[1].namespace, Ipv4Addr::LOCALHOST, 30080).unwrap().0, "node");
+        assert_eq!(ask(&lab.host, lab.nodes[1].address, 30080).unwrap().0, "node");
+    }
+}
+
+#[test]
+fn the_dns_address_is_answered_by_the_node_of_the_client_alone() {
+    let (lab, mut cluster, a, _, c) = web();
+    cluster.update(|rules| {
+        rules.set_service(&service("kube-dns", "10.43.0.10", "TCP", json!({})));
+        rules.set_slice(&slice("kube-dns", "TCP", &[(c.address, "node-2")]));
+    });
+    for (node, name) in lab.nodes.iter().zip(["first", "second"]) {
+        node.links.add_loopback_address(DNS).unwrap();
+        node.links.add_loopback_address(DNS).unwrap();
+        serve_tcp(&node.namespace, 80, name);
+    }
+    assert_eq!(ask(&a.namespace, DNS, 80).unwrap(), ("first".into(), a.address));
+    assert_eq!(ask(&lab.nodes[0].namespace, DNS, 80).unwrap().0, "first");
+    assert_eq!(ask(&c.namespace, DNS, 80).unwrap(), ("second".into(), c.address));
+    // It never becomes the source of what the node says elsewhere.
+    assert_eq!(ask(&lab.nodes[0].namespace, a.address, 8080).unwrap().1, lab.nodes[0].address);
+    lab.nodes[0].links.close(&[DNS]).unwrap();
+    refused_quickly(&a.namespace, DNS, 80);
+}
+
+#[test]
 fn what_leaves_the_cluster_has_the_address_of_the_node() {
     let (lab, _cluster, a, ..) = web();
     serve_tcp(&lab.host, 9000, "host");
