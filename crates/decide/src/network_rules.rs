@@ -137,6 +137,10 @@ pub enum Key {
     Member(Frontend, Backend),
     /// That the pod may come to talk to itself by way of a service, and needs another source address then.
     Hairpin(Ipv4Addr),
+    /// That the frontend is for clients of some networks alone.
+    Restricted(Frontend),
+    /// That it is for clients of this one.
+    Allowed(Frontend, Ipv4Net),
 }
 
 /// What an entry says.

@@ -31,6 +31,7 @@ const ELEMENTS_A_MESSAGE: usize = 500;
 
 const ELEMENT_KEY: u16 = 1;
 const ELEMENT_DATA: u16 = 2;
+const ELEMENT_KEY_END: u16 = 10;
 const DATA_VALUE: u16 = 1;
 
 /// Why the rules could not be set.
@@ -218,13 +219,15 @@ fn set_of(key: &Key) -> &'static str {
         Key::Backend(..) => table::BACKENDS,
         Key::Member(..) => table::MEMBERS,
         Key::Hairpin(_) => table::HAIRPIN,
+        Key::Restricted(_) => table::RESTRICTED,
+        Key::Allowed(..) => table::ALLOWED,
     }
 }
 
 fn put_element(list: &mut Attributes<'_>, key: &Key, value: &Value) {
     let mut bytes = Vec::with_capacity(20);
     match key {
-        Key::Frontend(_, frontend) => push_frontend(&mut bytes, frontend),
+        Key::Frontend(_, frontend) | Key::Restricted(frontend) => push_frontend(&mut bytes, frontend),
         Key::Backend(frontend, scope, index) => {
             push_frontend(&mut bytes, frontend);
             let offset = if *scope == Scope::Local { table::LOCAL_OFFSET } else { 0 };
@@ -235,9 +238,18 @@ fn put_element(list: &mut Attributes<'_>, key: &Key, value: &Value) {
             push_backend(&mut bytes, backend);
         }
         Key::Hairpin(pod) => bytes.extend([pod.octets(), pod.octets()].concat()),
+        Key::Allowed(frontend, network) => {
+            push_frontend(&mut bytes, frontend);
+            bytes.extend(network.network().octets());
+        }
     }
     list.nest(1, |element| {
         element.nest(ELEMENT_KEY, |nest| nest.put(DATA_VALUE, &bytes));
+        if let Key::Allowed(_, network) = key {
+            bytes.truncate(bytes.len() - 4);
+            bytes.extend(network.broadcast().octets());
+            element.nest(ELEMENT_KEY_END, |nest| nest.put(DATA_VALUE, &bytes));
+        }
         match (key, value) {
             (Key::Frontend(_, frontend), Value::Verdict(verdict)) => element.nest(ELEMENT_DATA, |data| match verdict {
                 Verdict::Spread(spread) => {

@@ -176,6 +176,31 @@ fn a_node_port_answers_on_every_node_on_localhost_and_for_outsiders() {
 }
 
 #[test]
+fn a_load_balancer_address_lets_in_whom_it_is_for() {
+    let (lab, mut cluster, a, b, c) = web();
+    let balancer = Ipv4Addr::new(10, 44, 8, 8);
+    let balanced = |ranges: serde_json::Value| {
+        let mut service =
+            service("web", "10.43.0.80", "TCP", json!({"type": "LoadBalancer", "loadBalancerSourceRanges": ranges}));
+        service.status = serde_json::from_value(json!({"loadBalancer": {"ingress": [{"ip": balancer}]}})).unwrap();
+        service
+    };
+    cluster.update(|rules| {
+        rules.set_service(&balanced(json!([])));
+        rules.set_slice(&slice("web", "TCP", &[(b.address, "node-1")]));
+    });
+    assert_eq!(ask(&a.namespace, balancer, 80).unwrap().0, "b");
+    cluster.update(|rules| rules.set_service(&balanced(json!(["10.42.1.0/30", "10.42.2.0/24", "192.0.2.0/24"]))));
+    let kept_out = a.namespace.run(|| TcpStream::connect_timeout(&(balancer, 80).into(), Duration::from_millis(300))).unwrap();
+    assert_eq!(kept_out.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(ask(&c.namespace, balancer, 80).unwrap().0, "b");
+    assert_eq!(ask(&a.namespace, WEB, 80).unwrap().0, "b");
+    cluster.update(|rules| rules.set_service(&balanced(json!(["10.42.0.0/16"]))));
+    assert_eq!(ask(&a.namespace, balancer, 80).unwrap().0, "b");
+    drop(lab);
+}
+
+#[test]
 fn local_policies_keep_the_client_address_and_stay_on_the_node() {
     let (lab, mut cluster, a, b, c) = web();
     let ports = json!([{"port": 80, "nodePort": 30080, "protocol": "TCP"}]);

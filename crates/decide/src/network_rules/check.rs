@@ -26,7 +26,13 @@ pub fn check(entries: &BTreeMap<Key, Value>) -> Vec<String> {
                     }
                 }
             }
-            (Key::Frontend(..), Value::Verdict(_)) | (Key::Member(..) | Key::Hairpin(_), Value::Present) => {}
+            (Key::Frontend(..), Value::Verdict(_)) | (Key::Member(..) | Key::Hairpin(_) | Key::Restricted(_), Value::Present) => {
+            }
+            (Key::Allowed(frontend, _), Value::Present) => {
+                if !entries.contains_key(&Key::Restricted(*frontend)) {
+                    faults.push(format!("{frontend:?} allows some and keeps nobody out"));
+                }
+            }
             (Key::Backend(frontend, scope, index), Value::Backend(_)) => {
                 let used = [Whom::Everyone, Whom::Outsiders].iter().any(|whom| {
                     let verdict = entries.get(&Key::Frontend(*whom, *frontend));

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -47,8 +48,10 @@ impl std::fmt::Display for Name {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ServiceFacts {
     pub(super) cluster_addresses: Vec<Ipv4Addr>,
-    /// External addresses and those of load balancers.
     pub(super) external_addresses: Vec<Ipv4Addr>,
+    pub(super) balancer_addresses: Vec<Ipv4Addr>,
+    /// Who may reach the service by a load balancer; none for everyone.
+    pub(super) balancer_sources: Option<Vec<Ipv4Net>>,
     pub(super) ports: Vec<PortFacts>,
     pub(super) affinity_seconds: Option<u32>,
     pub(super) internal_local: bool,
@@ -80,8 +83,8 @@ impl ServiceFacts {
         let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref()).into_iter().flatten();
         // A balancer that is a proxy of its own wants its traffic, also from inside of the cluster.
         let ingress = ingress.filter(|ingress| ingress.ip_mode.as_deref() != Some("Proxy"));
-        external_addresses.extend(ingress.filter_map(|ingress| ingress.ip.as_ref()?.parse::<Ipv4Addr>().ok()));
-        for addresses in [&mut cluster_addresses, &mut external_addresses] {
+        let mut balancer_addresses = ingress.filter_map(|ingress| ingress.ip.as_ref()?.parse::<Ipv4Addr>().ok()).collect();
+        for addresses in [&mut cluster_addresses, &mut external_addresses, &mut balancer_addresses] {
             addresses.sort();
             addresses.dedup();
         }
@@ -93,6 +96,12 @@ impl ServiceFacts {
         Self {
             cluster_addresses,
             external_addresses,
+            balancer_addresses,
+            balancer_sources: spec.load_balancer_source_ranges.as_ref().filter(|ranges| !ranges.is_empty()).map(|ranges| {
+                let networks: Vec<Ipv4Net> = ranges.iter().filter_map(|range| range.trim().parse().ok()).collect();
+                // One network within another would be a contradiction to the kernel.
+                Ipv4Net::aggregate(&networks)
+            }),
             ports: spec.ports.iter().flatten().filter_map(PortFacts::of).collect(),
             affinity_seconds: affinity,
             internal_local: local(&spec.internal_traffic_policy),

@@ -23,7 +23,15 @@ pub(super) fn entries(node: &NodeFacts, service: &ServiceFacts, slices: Option<&
             let scope = if service.internal_local { Scope::Local } else { Scope::Cluster };
             put(&mut entries, Whom::Everyone, frontend, &backends, scope, Masquerade::Outsiders, service.affinity_seconds);
         }
-        let external = service.external_addresses.iter().map(|address| (Some(*address), port.port));
+        for address in &service.balancer_addresses {
+            let frontend = Frontend { address: Some(*address), protocol: port.protocol, port: port.port };
+            if let Some(sources) = &service.balancer_sources {
+                entries.insert(Key::Restricted(frontend), Value::Present);
+                entries.extend(sources.iter().map(|source| (Key::Allowed(frontend, *source), Value::Present)));
+            }
+        }
+        let external = service.external_addresses.iter().chain(&service.balancer_addresses);
+        let external = external.map(|address| (Some(*address), port.port));
         let node_port = port.node_port.map(|port| (None, port));
         for (address, number) in external.chain(node_port) {
             let frontend = Frontend { address, protocol: port.protocol, port: number };

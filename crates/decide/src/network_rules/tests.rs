@@ -68,6 +68,8 @@ fn text(key: &Key, value: &Value) -> String {
         Key::Backend(frontend, scope, index) => format!("{scope:?} {} #{index}", front(frontend)),
         Key::Member(frontend, backend) => format!("Member {} {}", front(frontend), back(backend)),
         Key::Hairpin(pod) => format!("Hairpin {pod}"),
+        Key::Restricted(frontend) => format!("Restricted {}", front(frontend)),
+        Key::Allowed(frontend, network) => format!("Allowed {} {network}", front(frontend)),
     };
     match value {
         Value::Verdict(Verdict::Spread(spread)) => {
@@ -136,7 +138,11 @@ fn outsiders_of_a_local_policy_have_a_table_of_their_own() {
 
 #[test]
 fn external_and_balancer_addresses_are_masqueraded() {
-    let mut balanced = service("web", json!({"type": "LoadBalancer", "externalIPs": ["192.0.2.1"]}));
+    let mut balanced = service(
+        "web",
+        json!({"type": "LoadBalancer", "externalIPs": ["192.0.2.1"],
+        "loadBalancerSourceRanges": ["198.51.100.0/24", "198.51.100.7/32", "fd00::/8"]}),
+    );
     balanced.status = serde_json::from_value(json!({"loadBalancer": {"ingress": [
         {"ip": "192.0.2.2", "ipMode": "VIP"}, {"ip": "192.0.2.3", "ipMode": "Proxy"}, {"hostname": "elsewhere"}
     ]}}))

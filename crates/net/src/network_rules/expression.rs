@@ -255,6 +255,15 @@ impl Expressions<'_, '_> {
         })
     }
 
+    /// Goes on if the set lacks the registers from `key` on.
+    pub(super) fn is_not_in(&mut self, set: &str, key: Register) -> &mut Self {
+        self.put("lookup", |data| {
+            data.put_text(1, set);
+            data.put_be32(2, key.number());
+            data.put_be32(5, 1);
+        })
+    }
+
     /// What the map has for the registers from `key` on.
     pub(super) fn map(&mut self, map: &str, key: Register, to: Register) -> &mut Self {
         self.put("lookup", |data| {

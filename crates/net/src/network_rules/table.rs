@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 
 use super::expression::{Expressions, Register, Verdict};
 use crate::link::POD_LINK_PREFIX;
-use crate::netlink::message::{APPEND, Batch, CREATE};
+use crate::netlink::message::{APPEND, Attributes, Batch, CREATE};
 
 const NEW_CHAIN: u16 = 3;
 const NEW_RULE: u16 = 6;
@@ -26,6 +26,10 @@ const AFFINITY: &str = "affinity";
 pub(super) const MEMBERS: &str = "members";
 /// Pod and the same pod.
 pub(super) const HAIRPIN: &str = "hairpin";
+/// Frontends that are for some clients alone.
+pub(super) const RESTRICTED: &str = "restricted";
+/// Frontend and network of clients.
+pub(super) const ALLOWED: &str = "allowed";
 pub(super) const REFUSE: &str = "refuse";
 /// Jumped to for every packet that is forwarded or delivered; network policies are to fill it.
 const POLICY: &str = "policy";
@@ -40,6 +44,8 @@ const TYPE_PROTOCOL: u32 = 12;
 const TYPE_PORT: u32 = 13;
 const TYPE_MARK: u32 = 19;
 const TYPE_VERDICT: u32 = 0xffff_ff00;
+const FLAG_INTERVAL: u32 = 0x4;
+const FLAG_CONCATENATION: u32 = 0x80;
 const FLAG_MAP: u32 = 0x8;
 const FLAG_TIMEOUT: u32 = 0x10;
 const FLAG_DYNAMIC: u32 = 0x20;
@@ -58,7 +64,7 @@ struct Set {
     flags: u32,
 }
 
-const SETS: [Set; 6] = [
+const SETS: [Set; 8] = [
     Set { name: EVERYONE, key: &[TYPE_ADDRESS, TYPE_PROTOCOL, TYPE_PORT], data: &[TYPE_VERDICT], flags: FLAG_MAP },
     Set { name: OUTSIDERS, key: &[TYPE_ADDRESS, TYPE_PROTOCOL, TYPE_PORT], data: &[TYPE_VERDICT], flags: FLAG_MAP },
     Set {
@@ -75,6 +81,13 @@ const SETS: [Set; 6] = [
     },
     Set { name: MEMBERS, key: &[TYPE_ADDRESS, TYPE_PROTOCOL, TYPE_PORT, TYPE_ADDRESS, TYPE_PORT], data: &[], flags: 0 },
     Set { name: HAIRPIN, key: &[TYPE_ADDRESS, TYPE_ADDRESS], data: &[], flags: 0 },
+    Set { name: RESTRICTED, key: &[TYPE_ADDRESS, TYPE_PROTOCOL, TYPE_PORT], data: &[], flags: 0 },
+    Set {
+        name: ALLOWED,
+        key: &[TYPE_ADDRESS, TYPE_PROTOCOL, TYPE_PORT, TYPE_ADDRESS],
+        data: &[],
+        flags: FLAG_INTERVAL | FLAG_CONCATENATION,
+    },
 ];
 
 /// Name, and for those at a hook: type, hook, priority.
@@ -93,6 +106,15 @@ const CHAINS: [Chain; 8] = [
 /// The type of a concatenation, for those who list the table.
 fn type_of(parts: &[u32]) -> u32 {
     parts.iter().fold(0, |whole, part| (whole << 6) | part)
+}
+
+/// How long a value is before it is filled up to whole words.
+fn bytes_of(part: u32) -> u32 {
+    match part {
+        TYPE_PROTOCOL => 1,
+        TYPE_PORT => 2,
+        _ => 4,
+    }
 }
 
 fn length_of(parts: &[u32]) -> u32 {
@@ -117,6 +139,13 @@ pub(super) fn write(batch: &mut Batch, table: &str, node: &NodeFacts) {
             message.put_be32(10, number);
             if set.flags & FLAG_DYNAMIC != 0 {
                 message.nest(9, |description| description.put_be32(1, AFFINITY_ENTRIES_MAX));
+            }
+            if set.flags & FLAG_CONCATENATION != 0 {
+                // Ranges within a concatenation: the kernel has to know where its parts end.
+                let fields = |list: &mut Attributes<'_>| {
+                    set.key.iter().for_each(|part| list.nest(1, |field| field.put_be32(1, bytes_of(*part))));
+                };
+                message.nest(9, |description| description.nest(2, fields));
             }
         });
     }
@@ -179,6 +208,12 @@ fn write_rules(rules: &mut Rules<'_>, node: &NodeFacts) {
         rules.add(chain, |rule| {
             rule.destination_in(Ipv4Net::from(node.own_service)).verdict(Verdict::Accept);
         });
+        if from_outside {
+            rules.add(chain, |rule| {
+                load_frontend(rule, FIRST, false);
+                rule.is_in(RESTRICTED, FIRST).load_source(Register(3)).is_not_in(ALLOWED, FIRST).verdict(Verdict::Drop);
+            });
+        }
         for any_address in [false, true] {
             if from_outside {
                 rules.add(chain, |rule| {
