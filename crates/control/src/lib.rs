@@ -8,8 +8,10 @@ mod claim;
 mod discovery;
 mod endpoints;
 mod garbage;
+mod job;
 mod namespace;
 mod node_cidr;
+mod node_lifecycle;
 mod projection;
 mod replica_set;
 mod rollout;
@@ -28,15 +30,18 @@ pub const CONTROLLERS: &[Controller] = &[
     Controller { name: "endpoint-controller", run: endpoints::legacy },
     Controller { name: "endpointslice-controller", run: endpoints::run },
     Controller { name: "endpointslicemirroring-controller", run: endpoints::mirror },
+    Controller { name: "generic-garbage-collector", run: garbage::run },
+    Controller { name: "job-controller", run: job::run },
     Controller { name: "kube-scheduler", run: scheduling::run },
-    Controller { name: "node-controller", run: node_cidr::run },
+    Controller { name: "namespace-controller", run: namespace::run },
+    Controller { name: "node-controller", run: node_lifecycle::run },
     Controller { name: "persistent-volume-binder", run: volume_binding::run },
+    Controller { name: "pod-garbage-collector", run: node_lifecycle::collect_pods },
     Controller { name: "pv-protection-controller", run: volume_protection::volumes },
     Controller { name: "pvc-protection-controller", run: volume_protection::claims },
-    Controller { name: "generic-garbage-collector", run: garbage::run },
-    Controller { name: "namespace-controller", run: namespace::run },
     Controller { name: "replicaset-controller", run: replica_set::replica_sets },
     Controller { name: "replication-controller", run: replica_set::replication_controllers },
     Controller { name: "root-ca-cert-publisher", run: root_ca::run },
     Controller { name: "service-account-controller", run: service_account::run },
+    Controller { name: "ttl-after-finished-controller", run: job::expire },
 ];

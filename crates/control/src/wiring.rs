@@ -28,6 +28,8 @@ const CACHES: &str = "kube-controller-manager";
 pub struct Settings {
     /// The certificate of the API server's authority, which every pod gets to see.
     pub root_ca_pem: String,
+    /// How long a node may be silent before it counts as lost; upstream's 40 s when unset.
+    pub node_grace: Option<Duration>,
 }
 
 /// The running of one controller; it ends only when it fails.

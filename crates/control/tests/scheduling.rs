@@ -71,6 +71,7 @@ async fn a_pod_without_a_place_says_why_and_goes_once_there_is_one() {
     let message = "0/1 nodes are available: 1 node(s) had untolerated taint(s). \
                    preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
     assert_eq!(scheduled(&waiting), Some(("False", "Unschedulable", message)));
+    cluster.until::<k8s_openapi::api::core::v1::Event>("default", |events| !events.is_empty()).await;
     assert_eq!(cluster.events("default", "FailedScheduling").await.first().map(String::as_str), Some(message));
     node(&cluster, "b", json!({})).await;
     cluster.until_one::<Pod>("default", "p", |pod| node_of(pod) == Some("b")).await;

@@ -35,7 +35,7 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::open(server::Settings::new(folder.path())).await.unwrap();
         let client_of = |identity| transport::in_process(server.service(), identity);
-        let settings = Settings { root_ca_pem: "a certificate".into() };
+        let settings = Settings { root_ca_pem: "a certificate".into(), node_grace: Some(Duration::from_secs(2)) };
         let handle = control::start_some(|name| client_of(control::identity(name)), settings, |name| controllers.contains(&name));
         let client = client_of(Identity::new("admin", [MASTERS]));
         let cluster = Self { client, handle, server, _folder: folder };
