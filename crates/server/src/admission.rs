@@ -145,19 +145,29 @@ const PLUGINS: &[Plugin] = &[
     plugin("ResourceQuota", None, Some(resource_quota::validate)),
 ];
 
-/// Runs every mutating step.
+/// Runs every mutating step; webhooks come after them.
 pub async fn mutate(review: &mut Review<'_>, state: &State) -> Result<(), Status> {
     service_account::wait_for_default(review, state).await;
-    run(review, &Ground { objects: state, security: &state.security }, |plugin| plugin.mutate)
+    run(PLUGINS, review, &Ground { objects: state, security: &state.security }, |plugin| plugin.mutate)?;
+    crate::webhook::mutate(review, state).await
 }
 
-/// Runs every validating step.
+/// Runs every validating step. The quota is counted after webhooks have had their say.
 pub async fn validate(review: &mut Review<'_>, state: &State) -> Result<(), Status> {
-    run(review, &Ground { objects: state, security: &state.security }, |plugin| plugin.validate)
+    let ground = Ground { objects: state, security: &state.security };
+    let (before, last) = PLUGINS.split_at(PLUGINS.len() - 1);
+    run(before, review, &ground, |plugin| plugin.validate)?;
+    crate::webhook::validate(review, state).await?;
+    run(last, review, &ground, |plugin| plugin.validate)
 }
 
-fn run(review: &mut Review<'_>, ground: &Ground<'_>, step: fn(&Plugin) -> Option<Step>) -> Result<(), Status> {
-    for plugin in PLUGINS {
+fn run(
+    plugins: &[Plugin],
+    review: &mut Review<'_>,
+    ground: &Ground<'_>,
+    step: fn(&Plugin) -> Option<Step>,
+) -> Result<(), Status> {
+    for plugin in plugins {
         let Some(step) = step(plugin) else { continue };
         step(review, ground).inspect_err(|refusal| {
             tracing::debug!(plugin = plugin.name, message = %refusal.message, "refused");

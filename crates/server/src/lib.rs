@@ -15,6 +15,7 @@ mod limits;
 pub mod listen;
 pub mod metrics;
 mod node_proxy;
+mod outbound;
 mod path;
 pub mod pki;
 mod protobuf;
@@ -28,6 +29,7 @@ mod subresource;
 #[cfg(test)]
 mod testing;
 mod verb;
+mod webhook;
 mod write;
 
 use std::{

@@ -54,6 +54,11 @@ impl NodeClient {
         Self { node_tls: TlsConnector::from(node), pod_tls: TlsConnector::from(pod) }
     }
 
+    /// Settings that verify nobody.
+    pub(crate) fn unverified(&self) -> Arc<ClientConfig> {
+        Arc::clone(self.pod_tls.config())
+    }
+
     /// Sends a request to where it belongs; an answer that switches protocols is connected through to the asker.
     pub async fn forward(&self, mut parts: Parts, body: RequestBody, location: &Location) -> Result<Response<Incoming>, Status> {
         let asker = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();

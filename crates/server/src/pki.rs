@@ -41,6 +41,8 @@ pub const ADMIN_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
 /// The longest life of a certificate that a CertificateSigningRequest can ask for.
 pub const SIGNING_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
 
+/// Who speaks to aggregated API servers in the name of users.
+pub const FRONT_PROXY_NAME: &str = "front-proxy-client";
 /// The user that the server is when it calls a node.
 pub const NODE_CLIENT_NAME: &str = "kube-apiserver-kubelet-client";
 /// The group whose members may do everything.
@@ -197,6 +199,15 @@ impl Pki {
     /// What the server needs to call a node: its client certificate, and trust in this cluster's authority alone.
     pub fn node_client_config(&self) -> Result<Arc<rustls::ClientConfig>, PkiError> {
         client_config(&self.authority, &self.clock)
+    }
+
+    /// What the server needs to call an extension that is trusted by `roots`; `identified` when it passes users on.
+    pub fn extension_client_config(
+        &self,
+        roots: rustls::RootCertStore,
+        identified: bool,
+    ) -> Result<rustls::ClientConfig, PkiError> {
+        tls::extension_client_config(&self.authority, &self.clock, roots, identified)
     }
 
     /// A fresh client certificate and its key.

@@ -217,6 +217,34 @@ impl ResolvesClientCert for NodeClientCertificate {
     }
 }
 
+/// How the server calls what extends it: these roots, and with `identified` a certificate that vouches for the users it names.
+pub fn extension_client_config(
+    authority: &Arc<Authority>,
+    clock: &Clock,
+    roots: RootCertStore,
+    identified: bool,
+) -> Result<ClientConfig, PkiError> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(PkiError::ConfigureTls)?
+        .with_root_certificates(roots);
+    let mut config = if identified {
+        let leaf = Leaf {
+            name: super::FRONT_PROXY_NAME.into(),
+            organizations: Vec::new(),
+            names: Vec::new(),
+            addresses: Vec::new(),
+            usage: Usage::Client,
+            lifetime: SERVER_LIFETIME,
+        };
+        builder.with_client_cert_resolver(Arc::new(NodeClientCertificate(Renewing::new(authority.clone(), leaf, clock.clone())?)))
+    } else {
+        builder.with_no_client_auth()
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// How the server calls a node: HTTP/1.1 alone, so that upgrades pass.
 pub fn client_config(authority: &Arc<Authority>, clock: &Clock) -> Result<Arc<ClientConfig>, PkiError> {
     let leaf = Leaf {
