@@ -153,6 +153,8 @@ pub struct Schema {
     pub embedded: bool,
     /// What a custom kind says beyond structure.
     pub limits: Option<Box<Limits>>,
+    /// Whether there are CEL rules here or below; kept for the whole schema alone.
+    pub has_rules: bool,
 }
 
 impl Schema {

@@ -157,6 +157,7 @@ pub async fn validate(review: &mut Review<'_>, state: &State) -> Result<(), Stat
     let ground = Ground { objects: state, security: &state.security };
     let (before, last) = PLUGINS.split_at(PLUGINS.len() - 1);
     run(before, review, &ground, |plugin| plugin.validate)?;
+    crate::policy::validate(review, state)?;
     crate::webhook::validate(review, state).await?;
     run(last, review, &ground, |plugin| plugin.validate)
 }

@@ -54,6 +54,7 @@ pub fn load(state: &State) {
         }
     }
     state.set_kinds(KindTable::with_custom(rows));
+    state.rules.forget_unused();
 }
 
 /// Begins the end of a definition: instances that nothing holds go at once, the others are marked. Whether all are gone.

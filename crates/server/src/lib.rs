@@ -4,6 +4,7 @@
 //! Kinds are rows of `api::kind`; nothing here knows one by name but where Kubernetes itself gives it a meaning of its own.
 
 pub mod admission;
+mod aggregation;
 mod allocate;
 pub mod authn;
 pub mod authz;
@@ -11,6 +12,7 @@ mod body;
 mod custom_kinds;
 mod discovery;
 pub mod encryption;
+mod expression;
 mod limits;
 pub mod listen;
 pub mod metrics;
@@ -18,6 +20,7 @@ mod node_proxy;
 mod outbound;
 mod path;
 pub mod pki;
+mod policy;
 mod protobuf;
 mod render;
 mod request;
@@ -60,6 +63,8 @@ impl Server {
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
         let state = Arc::new(State::open(settings).await?);
         let feeds = security_feed::start(&state).await.map_err(OpenError::WriteFirstObjects)?;
+        custom_kinds::load(&state);
+        aggregation::start(&state);
         Ok(Self { state, _feeds: feeds })
     }
 

@@ -16,3 +16,5 @@ pub const WATCH_SECONDS_MIN: u64 = 1800;
 pub const LIST_PIECE_BYTES: usize = 64 * 1024;
 /// Longest name that is generated, without its random suffix.
 pub const GENERATED_NAME_BASE_MAX: usize = 58;
+/// How long the past is kept for lists and watches that go on from it, at least.
+pub const HISTORY_KEPT: Duration = Duration::from_secs(300);

@@ -38,8 +38,13 @@ pub(crate) struct Target {
 pub(crate) struct CallError(String);
 
 impl CallError {
-    fn new(text: impl std::fmt::Display) -> Self {
+    pub(crate) fn new(text: impl std::fmt::Display) -> Self {
         Self(text.to_string())
+    }
+
+    /// Nobody answered in time.
+    pub(crate) fn timeout() -> Self {
+        Self("context deadline exceeded".to_owned())
     }
 }
 
@@ -76,6 +81,11 @@ impl Target {
         let Backend::Address { .. } = location.backend else { return Err(CallError::new("a service leads to no node")) };
         let url = format!("https://{host}:{port}{path}");
         Ok(Self { url, address: location.backend.address(), name: host, path: path.to_owned(), tls })
+    }
+
+    /// The name of who is called.
+    pub(crate) fn host(&self) -> &str {
+        &self.name
     }
 
     /// Sends a document and reads the one that is answered.

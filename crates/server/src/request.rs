@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::
 use jiff::Timestamp;
 
 use crate::{
-    State, authn,
+    State, aggregation, authn,
     authz::{self, Attributes, ResourceTarget, Target},
     body::{self, Body},
     discovery,
@@ -110,6 +110,9 @@ where
 {
     let identity = authn::authenticate(&parts, state)?;
     allow(state, &identity, verb, &parts, path.as_ref(), &query)?;
+    if let Some(service) = aggregation::find(state, parts.uri.path()) {
+        return aggregation::serve(state, &identity, &service, parts, body).await;
+    }
     let Some(path) = path else { return discovery::serve(state, &parts, &query) };
     let kinds = state.kinds();
     let found = kinds.by_resource(&path.group, &path.version, &path.resource);

@@ -82,7 +82,27 @@ pub(crate) async fn start(state: &Arc<State>) -> Result<Feeds, CommitError> {
     }
     let from = snapshot.revision();
     let tasks = FEEDS.iter().map(|feed| tokio::spawn(follow(Arc::clone(state), feed, from)).abort_handle());
-    Ok(Feeds(tasks.collect()))
+    let forgetting = tokio::spawn(forget(Arc::clone(state), from)).abort_handle();
+    Ok(Feeds(tasks.chain([forgetting]).collect()))
+}
+
+/// Forgets what was before some minutes ago, as etcd does; while nothing is written there is nothing to forget.
+async fn forget(state: Arc<State>, mut from: Revision) {
+    loop {
+        let Ok(mut watch) = state.store.watch("/", from) else {
+            from = state.snapshot().revision();
+            continue;
+        };
+        if let Err(store::WatchError::Closed) = watch.next().await {
+            return;
+        }
+        drop(watch);
+        let mark = state.snapshot().revision();
+        #[expect(clippy::disallowed_methods, reason = "how long the past is kept is a promise about time")]
+        tokio::time::sleep(crate::limits::HISTORY_KEPT).await;
+        state.store.compact(mark);
+        from = mark;
+    }
 }
 
 async fn follow(state: Arc<State>, feed: &'static Feed, mut from: Revision) {

@@ -82,6 +82,10 @@ pub struct State {
     pub(crate) store: Store<Projection>,
     pub(crate) settings: Settings,
     kinds: Arc<ArcSwap<KindTable>>,
+    /// What extensions serve.
+    pub(crate) served: crate::aggregation::Served,
+    /// Compiled rules of custom kinds.
+    pub(crate) rules: crate::expression::Rules,
 }
 
 impl State {
@@ -97,7 +101,7 @@ impl State {
         let store = Store::open(store::Settings::new(&settings.store), Projection::new(Arc::clone(&kinds)), seal)
             .await
             .map_err(OpenError::OpenStore)?;
-        Ok(Self { security, store, settings, kinds })
+        Ok(Self { security, store, settings, kinds, served: <_>::default(), rules: <_>::default() })
     }
 
     /// The kinds as they are now.

@@ -1,7 +1,7 @@
 //! Admission webhooks: servers that are asked before a write, as `MutatingWebhookConfiguration` and `ValidatingWebhookConfiguration` say.
 //! Mutating ones are asked one after another, each seeing what the one before made; validating ones all at once.
 
-mod matching;
+pub(crate) mod matching;
 mod review;
 
 use std::time::Duration;
@@ -64,13 +64,48 @@ fn wanted(review: &Review<'_>, state: &State, resource: &str) -> Result<Vec<Webh
     let mut found = Vec::new();
     for configuration in state.configurations(GROUP, resource) {
         for written in configuration.array_at(&["webhooks"]) {
-            if matching::matches(written, review, state)? {
+            if matching::matches(written, review, state)? && conditions_hold(written, review, state)? {
                 let name = written.str_at(&["name"]).unwrap_or_default().to_owned();
                 found.push(Webhook { name, written: written.clone() });
             }
         }
     }
     Ok(found)
+}
+
+/// Whether the match conditions let the write through to the webhook. One that fails counts as the failure policy says.
+fn conditions_hold(webhook: &Value, review: &Review<'_>, state: &State) -> Result<bool, Status> {
+    let conditions = webhook.array_at(&["matchConditions"]);
+    if conditions.is_empty() {
+        return Ok(true);
+    }
+    let scope = crate::policy::scope(review, state, None);
+    let mut failure = None;
+    for condition in conditions {
+        match scope.holds(condition.str_at(&["expression"]).unwrap_or_default()) {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(error) => failure = Some(error),
+        }
+    }
+    match failure {
+        Some(error) if webhook.str_at(&["failurePolicy"]) != Some("Ignore") => {
+            let name = webhook.str_at(&["name"]).unwrap_or_default();
+            Err(Status::forbidden(
+                review.group,
+                review.resource,
+                review.name,
+                &format!("failed to evaluate match conditions of {name:?}: {error}"),
+            ))
+        }
+        Some(_) => Ok(false),
+        None => Ok(true),
+    }
+}
+
+/// The question about a write, as webhooks and expressions see it.
+pub(crate) fn review_request(review: &Review<'_>, state: &State) -> Value {
+    review::request(review, &review::served(review, state))
 }
 
 /// Asks the mutating webhooks and carries their patches out.

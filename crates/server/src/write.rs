@@ -84,6 +84,7 @@ pub async fn write(call: &Call, name: &str, options: &Options, wanted: impl Want
                 let mut object = new;
                 meta::set(&mut object, "resourceVersion", revision.to_string());
                 crate::custom_kinds::noticed(&call.state, &call.kind).await;
+                crate::aggregation::noticed(&call.state, &call.kind, name);
                 return Ok(Written { object, created, warnings });
             }
             Err(CommitError::Conflict { .. }) => {}
@@ -125,6 +126,9 @@ async fn prepare(
     let mut errors = Vec::new();
     if let Some(facts) = &version.custom_schema {
         errors.extend(schema::validate(&new, facts));
+        if let (true, Some(written)) = (errors.is_empty() && facts.has_rules, &version.custom_openapi) {
+            errors.extend(call.state.rules.violations(written, &new, old));
+        }
     }
     if errors.is_empty() {
         errors.extend(call.kind.validate(&new, old, call.subresource()));
@@ -385,6 +389,7 @@ pub async fn replace(
     match commit(call, &entry.key, Some(entry), &new, gone).await {
         Ok(revision) => {
             crate::custom_kinds::noticed(&call.state, &call.kind).await;
+            crate::aggregation::noticed(&call.state, &call.kind, meta::name(old));
             let mut object = if gone { old.clone() } else { new };
             meta::set(&mut object, "resourceVersion", revision.to_string());
             Ok(Some(object))

@@ -156,3 +156,37 @@ async fn a_bad_definition_is_refused() {
         assert!(text.contains(part), "{text}");
     }
 }
+
+#[tokio::test]
+async fn rules_in_a_schema_are_checked_against_the_object_and_the_one_before() {
+    let cluster = Cluster::start().await;
+    let mut ruled = definition();
+    let spec = &mut ruled["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    spec["x-kubernetes-validations"] = json!([
+        {"rule": "self.crew != 13", "message": "thirteen is unlucky"},
+        {"rule": "self.colour == oldSelf.colour", "message": "a boat keeps its colour"},
+    ]);
+    let (code, made) = cluster.json("POST", DEFINITIONS, &ruled).await;
+    assert_eq!(code, 201, "{made}");
+    let (code, status) = cluster.json("POST", BOATS, &boat("a", json!({"colour": "red", "crew": 13}))).await;
+    assert_eq!(code, 422, "{status}");
+    assert!(status["message"].as_str().unwrap().contains("thirteen is unlucky"), "{status}");
+    let (code, mut object) = cluster.json("POST", BOATS, &boat("a", json!({"colour": "red"}))).await;
+    assert_eq!(code, 201, "{object}");
+    object["spec"]["colour"] = json!("blue");
+    let (code, status) = cluster.json("PUT", &format!("{BOATS}/a"), &object).await;
+    assert_eq!(code, 422, "{status}");
+    assert!(status["message"].as_str().unwrap().contains("a boat keeps its colour"), "{status}");
+}
+
+#[tokio::test]
+async fn custom_kinds_are_still_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start_in(folder.path()).await;
+    cluster.json("POST", DEFINITIONS, &definition()).await;
+    cluster.json("POST", BOATS, &boat("a", json!({"colour": "red"}))).await;
+    drop(cluster);
+    let cluster = Cluster::start_in(folder.path()).await;
+    let (code, read) = cluster.json("GET", &format!("{BOATS}/a"), &Value::Null).await;
+    assert_eq!((code, &read["spec"]["colour"]), (200, &json!("red")), "{read}");
+}

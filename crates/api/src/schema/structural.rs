@@ -21,7 +21,16 @@ pub fn root(written: &Value) -> Schema {
         schema.limits.get_or_insert_default().all_of.push(Arc::new(also));
     }
     whole(&mut schema);
+    schema.has_rules = has_rules(written);
     schema
+}
+
+fn has_rules(written: &Value) -> bool {
+    match written {
+        Value::Object(map) => map.contains("x-kubernetes-validations") || map.values().any(has_rules),
+        Value::Array(items) => items.iter().any(has_rules),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => false,
+    }
 }
 
 /// Gives a whole object its `apiVersion`, `kind` and `metadata`.

@@ -49,8 +49,8 @@ impl Write<'_> {
             warnings: Vec::new(),
         };
         let ground = Ground { objects: &cluster.objects, security: &cluster.security };
-        run(&mut review, &ground, |p| p.mutate)?;
-        run(&mut review, &ground, |p| p.validate)?;
+        run(PLUGINS, &mut review, &ground, |p| p.mutate)?;
+        run(PLUGINS, &mut review, &ground, |p| p.validate)?;
         let warnings = std::mem::take(&mut review.warnings);
         Ok((object, warnings))
     }

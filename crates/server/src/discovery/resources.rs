@@ -16,11 +16,11 @@ pub fn serve(state: &State, path: &str, headers: &HeaderMap) -> Option<Response<
     let kinds = state.kinds();
     let all = matches!(path, "/api" | "/apis") && asks_for_all(headers);
     let document = match path.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
-        [root @ ("api" | "apis")] if all => aggregated(&kinds, *root == "api"),
+        [root @ ("api" | "apis")] if all => aggregated(&kinds, *root == "api", &state.served.all()),
         ["api"] => versions(),
-        ["apis"] => groups(&kinds),
+        ["apis"] => groups(&known(state, &kinds)),
         ["api", version] => resources(&kinds, "", version)?,
-        ["apis", name] => group(kinds.groups().iter().find(|group| group.name == *name && !name.is_empty())?, true),
+        ["apis", name] => group(known(state, &kinds).iter().find(|group| group.name == *name && !name.is_empty())?, true),
         ["apis", name, version] if !name.is_empty() => resources(&kinds, name, version)?,
         _ => return None,
     };
@@ -50,11 +50,22 @@ fn versions() -> Value {
     .into()
 }
 
-fn groups(kinds: &KindTable) -> Value {
+/// The groups served here, and behind those the ones that extensions serve.
+fn known(state: &State, kinds: &KindTable) -> Vec<Group> {
+    let mut groups = kinds.groups();
+    for (name, version, _) in state.served.all() {
+        match groups.iter_mut().find(|group| group.name == name) {
+            Some(group) => group.versions.push(version),
+            None => groups.push(Group { name, versions: vec![version] }),
+        }
+    }
+    groups
+}
+
+fn groups(named: &[Group]) -> Value {
     let mut list = Value::object();
     list.set_at(&["kind"], "APIGroupList");
     list.set_at(&["apiVersion"], "v1");
-    let named = kinds.groups();
     let groups = named.iter().filter(|group| !group.name.is_empty()).map(|found| group(found, false));
     list.set_at(&["groups"], Value::Array(groups.collect()));
     list
@@ -137,7 +148,7 @@ fn response_kind<'k>(kind: &'k Kind, version: &'k Version, sub: &Subresource) ->
 }
 
 /// Everything in one answer: `/api` holds the core group, `/apis` the others.
-fn aggregated(kinds: &KindTable, core: bool) -> Value {
+fn aggregated(kinds: &KindTable, core: bool, extensions: &[(String, String, Value)]) -> Value {
     let mut items = Vec::new();
     for group in kinds.groups().iter().filter(|group| group.name.is_empty() == core) {
         let versions = group.versions.iter().map(|version| {
@@ -157,12 +168,59 @@ fn aggregated(kinds: &KindTable, core: bool) -> Value {
         item.set_at(&["versions"], Value::Array(versions.collect()));
         items.push(item);
     }
+    for (group, version, resources) in extensions.iter().filter(|_| !core) {
+        let version = api::value!({
+            "version": version, "freshness": "Current",
+            "resources": serde_json::Value::from(&Value::Array(foreign_resources(group, version, resources))),
+        });
+        let mut item = api::value!({"metadata": {"name": group, "creationTimestamp": null}});
+        item.set_at(&["versions"], Value::Array(vec![version]));
+        items.push(item);
+    }
     let mut list = Value::object();
     list.set_at(&["kind"], "APIGroupDiscoveryList");
     list.set_at(&["apiVersion"], "apidiscovery.k8s.io/v2");
     list.set_at(&["metadata"], Value::object());
     list.set_at(&["items"], Value::Array(items));
     list
+}
+
+/// The resources that an extension listed, in the form of the whole.
+fn foreign_resources(group: &str, version: &str, list: &Value) -> Vec<Value> {
+    let written = list.array_at(&["resources"]);
+    let name = |resource: &Value| resource.str_at(&["name"]).unwrap_or_default().to_owned();
+    let item = |resource: &Value, field: &str, name: &str| {
+        let text = |field: &str, otherwise: &str| {
+            resource.str_at(&[field]).filter(|text| !text.is_empty()).unwrap_or(otherwise).to_owned()
+        };
+        let mut item = Value::object();
+        item.set_at(&[field], name);
+        item.set_at(&["responseKind"], response(&text("group", group), &text("version", version), &text("kind", "")));
+        item.set_at(&["verbs"], resource.field("verbs").cloned().unwrap_or_default());
+        item
+    };
+    let whole = written.iter().filter(|resource| !name(resource).contains('/'));
+    whole
+        .map(|resource| {
+            let own = name(resource);
+            let mut found = item(resource, "resource", &own);
+            found.set_at(&["scope"], if resource.bool_at(&["namespaced"]) == Some(true) { "Namespaced" } else { "Cluster" });
+            found.set_at(&["singularResource"], resource.str_at(&["singularName"]).unwrap_or_default());
+            for field in ["shortNames", "categories"] {
+                if let Some(names) = resource.field(field) {
+                    found.set_at(&[field], names.clone());
+                }
+            }
+            let below: Vec<Value> = written
+                .iter()
+                .filter_map(|sub| Some(item(sub, "subresource", name(sub).strip_prefix(&format!("{own}/"))?)))
+                .collect();
+            if !below.is_empty() {
+                found.set_at(&["subresources"], Value::Array(below));
+            }
+            found
+        })
+        .collect()
 }
 
 fn aggregated_resource(kind: &Kind, version: &Version) -> Value {

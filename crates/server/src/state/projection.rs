@@ -1,7 +1,7 @@
 //! What is kept of an object beside its bytes, so that lists and watches filter without decoding: labels, and the fields by which its
 //! kind can be selected.
 
-use std::sync::Arc;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use api::{
     document::{Value, meta},
@@ -9,6 +9,7 @@ use api::{
     selector::{FieldSelector, LabelSelector},
 };
 use arc_swap::ArcSwap;
+use serde::Deserialize;
 use store::{Entry, Project};
 
 /// What is kept of one object.
@@ -34,18 +35,36 @@ impl Project for Projection {
     type Fields = Fields;
 
     fn project(&self, key: &str, value: &[u8]) -> Fields {
-        let Ok((object, _)) = Value::parse_json(value) else { return Fields::default() };
         let mut parts = key.split('/').skip(1);
         let group = parts.next().filter(|group| *group != "core").unwrap_or_default();
         let kinds = self.kinds.load();
         let kind = parts.next().and_then(|plural| kinds.resource(group, plural));
+        let Some(kind) = kind.filter(|kind| !kind.storage_version().selectable_fields.is_empty()) else {
+            return Fields { labels: labels_alone(value), selectable: Box::default() };
+        };
+        let Ok((object, _)) = Value::parse_json(value) else { return Fields::default() };
         let labels = meta::labels(&object)
             .map(|labels| labels.iter().filter_map(|(name, value)| Some((name.into(), value.as_str()?.into()))).collect());
-        let selectable = kind.map(|kind| {
-            kind.storage_version().selectable_fields.iter().map(|field| field.value(&object).as_ref().into()).collect()
-        });
-        Fields { labels: labels.unwrap_or_default(), selectable: selectable.unwrap_or_default() }
+        let selectable = kind.storage_version().selectable_fields.iter();
+        let selectable = selectable.map(|field| field.value(&object).as_ref().into()).collect();
+        Fields { labels: labels.unwrap_or_default(), selectable }
     }
+}
+
+/// The labels of an object, with the rest of it skipped rather than read.
+fn labels_alone(value: &[u8]) -> Box<[(Box<str>, Box<str>)]> {
+    #[derive(Deserialize)]
+    struct Head<'v> {
+        #[serde(borrow, default)]
+        metadata: Metadata<'v>,
+    }
+    #[derive(Deserialize, Default)]
+    struct Metadata<'v> {
+        #[serde(borrow, default)]
+        labels: Option<BTreeMap<Cow<'v, str>, Cow<'v, str>>>,
+    }
+    let Ok(Head { metadata }) = serde_json::from_slice(value) else { return Box::default() };
+    metadata.labels.into_iter().flatten().map(|(name, value)| (name.as_ref().into(), value.as_ref().into())).collect()
 }
 
 /// What a list or watch asks for.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::document::Value;
 use api::identity::Identity;
 use api::status::Status;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
+use crate::admission::{Operation, Review};
 use crate::authz::{Attributes, ResourceTarget, Target};
 use crate::body::{Body, pieces, whole};
 use crate::node_proxy::{ConnectTarget, Location, RequestBody, locate, refusal};
@@ -153,6 +155,9 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let uri = parts.uri.clone();
+    if path.subresource != "log" {
+        review(state, identity, path, uri.query()).await?;
+    }
     let target = ConnectTarget {
         resource: &path.resource,
         subresource: &path.subresource,
@@ -162,6 +167,50 @@ where
         query: uri.query().unwrap_or_default(),
     };
     connect(state, identity, &target, parts, request_body(body)).await
+}
+
+/// Lets webhooks have their say about a connection, whose object is its options.
+async fn review(state: &Arc<State>, identity: &Identity, path: &ResourcePath, query: Option<&str>) -> Result<(), Status> {
+    let kind = match (&*path.resource, &*path.subresource) {
+        ("pods", "exec") => "PodExecOptions",
+        ("pods", "attach") => "PodAttachOptions",
+        ("pods", "portforward") => "PodPortForwardOptions",
+        ("services", _) => "ServiceProxyOptions",
+        ("nodes", _) => "NodeProxyOptions",
+        _ => "PodProxyOptions",
+    };
+    let query = crate::path::Query::parse(query);
+    let mut options = api::value!({"kind": kind, "apiVersion": "v1"});
+    for field in ["stdin", "stdout", "stderr", "tty"] {
+        if query.flag(field) {
+            options.set_at(&[field], true);
+        }
+    }
+    if let Some(container) = query.get("container") {
+        options.set_at(&["container"], container);
+    }
+    let command: Vec<&str> = query.all("command").collect();
+    if !command.is_empty() {
+        options.set_at(&["command"], command);
+    }
+    let mut review = Review {
+        identity,
+        operation: Operation::Connect,
+        group: &path.group,
+        version: &path.version,
+        kind,
+        resource: &path.resource,
+        subresource: &path.subresource,
+        namespace: if path.resource == "nodes" { "" } else { &path.namespace },
+        name: &path.name,
+        object: &mut options,
+        old: None,
+        options: &Value::Null,
+        dry_run: false,
+        warnings: Vec::new(),
+    };
+    crate::webhook::mutate(&mut review, state).await?;
+    crate::webhook::validate(&mut review, state).await
 }
 
 /// What stands behind `proxy` in a path, as it was sent: `/api/v1/nodes/n/proxy/<here>`.

@@ -28,7 +28,8 @@ pub(super) fn changes(state: &State, now: &str) -> Vec<Change> {
             changes.push(put(key, Expect::Absent, &service));
         }
     }
-    for (key, wanted) in reached(settings).into_iter().chain([range(settings, now)]) {
+    let trust = trust(state.security.pki.ca_pem());
+    for (key, wanted) in reached(settings).into_iter().chain([range(settings, now), trust]) {
         match snapshot.get(&key) {
             None => changes.push(put(key.into(), Expect::Absent, &born(wanted, now))),
             Some(entry) => {
@@ -137,4 +138,23 @@ fn range(settings: &Settings, now: &str) -> (String, Value) {
         "spec": {"cidrs": [format!("{first}/{length}")]}, "status": {"conditions": [ready]},
     });
     ("/networking.k8s.io/servicecidrs//kubernetes".into(), object.into())
+}
+
+/// What extensions of the API must know to believe in the users that this server names.
+fn trust(ca: &str) -> (String, Value) {
+    let list = |names: &[&str]| serde_json::json!(names).to_string();
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {
+            "client-ca-file": ca,
+            "requestheader-allowed-names": list(&[crate::pki::FRONT_PROXY_NAME]),
+            "requestheader-client-ca-file": ca,
+            "requestheader-extra-headers-prefix": list(&["X-Remote-Extra-"]),
+            "requestheader-group-headers": list(&["X-Remote-Group"]),
+            "requestheader-uid-headers": list(&["X-Remote-Uid"]),
+            "requestheader-username-headers": list(&["X-Remote-User"]),
+        },
+    });
+    ("/core/configmaps/kube-system/extension-apiserver-authentication".into(), object.into())
 }
