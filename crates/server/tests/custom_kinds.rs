@@ -186,7 +186,7 @@ async fn custom_kinds_are_still_there_after_a_restart() {
     cluster.json("POST", DEFINITIONS, &definition()).await;
     cluster.json("POST", BOATS, &boat("a", json!({"colour": "red"}))).await;
     drop(cluster);
-    let cluster = Cluster::start_in(folder.path()).await;
+    let cluster = Cluster::start_again_in(folder.path()).await;
     let (code, read) = cluster.json("GET", &format!("{BOATS}/a"), &Value::Null).await;
     assert_eq!((code, &read["spec"]["colour"]), (200, &json!("red")), "{read}");
 }
