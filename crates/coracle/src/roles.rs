@@ -4,6 +4,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -56,7 +57,7 @@ impl ServerRole {
             serving.spawn(listener.serve(socket, server.service(), stop.clone()));
         }
         self.write_kubeconfig(&server)?;
-        let running = self.controllers.then(|| Running::start(&server));
+        let running = self.controllers.then(|| Running::start(&server, Duration::from_secs(self.node_grace_seconds.into())));
         notify::ready("server");
         stop_signal().await?;
         info!("stopping: open requests are answered first");
@@ -93,11 +94,11 @@ struct Running {
 }
 
 impl Running {
-    fn start(server: &Server) -> Self {
+    fn start(server: &Server, node_grace: Duration) -> Self {
         let service = server.service();
         let client_as = |identity| client::transport::in_process(service.clone(), identity);
         let root_ca_pem = server.state().security.pki.ca_pem().to_owned();
-        let settings = control::Settings { root_ca_pem };
+        let settings = control::Settings { root_ca_pem, node_grace };
         Self {
             controllers: control::start(|name| client_as(control::identity(name)), settings),
             platform: platform::start(|name| client_as(platform::identity(name))),
