@@ -18,6 +18,7 @@ mod rollout;
 mod root_ca;
 mod scheduling;
 mod service_account;
+mod stateful_set;
 mod volume_binding;
 mod volume_protection;
 mod wiring;
@@ -44,4 +45,5 @@ pub const CONTROLLERS: &[Controller] = &[
     Controller { name: "root-ca-cert-publisher", run: root_ca::run },
     Controller { name: "service-account-controller", run: service_account::run },
     Controller { name: "ttl-after-finished-controller", run: job::expire },
+    Controller { name: "statefulset-controller", run: stateful_set::run },
 ];

@@ -17,4 +17,5 @@ pub mod replicas;
 pub mod rollout;
 pub mod scheduling;
 pub mod selection;
+pub mod stateful_set;
 pub mod volume_binding;
