@@ -22,7 +22,7 @@ pub struct Config {
     pub absolute: Duration,
     /// `SESSION_SIGN_INS_PER_MINUTE`: attempts an account and address; default 10.
     pub sign_ins_per_minute: u32,
-    /// `SESSION_POD_NAME`: shown on the page, so that one sees which instance answered.
+    /// `SESSION_POD_NAME` and `SESSION_NODE_NAME`: shown on the page, so that one sees which instance answered.
     pub instance: String,
 }
 
@@ -65,9 +65,14 @@ impl Config {
             idle: Duration::from_secs(parsed("SESSION_IDLE_SECONDS", "a number of seconds", 30 * 60)?),
             absolute: Duration::from_secs(parsed("SESSION_ABSOLUTE_SECONDS", "a number of seconds", 12 * 60 * 60)?),
             sign_ins_per_minute: parsed("SESSION_SIGN_INS_PER_MINUTE", "a number", 10)?,
-            instance: env::var("SESSION_POD_NAME").unwrap_or_else(|_| "local".to_owned()),
+            instance: instance(),
         })
     }
+}
+
+fn instance() -> String {
+    let pod = env::var("SESSION_POD_NAME").unwrap_or_else(|_| "local".to_owned());
+    env::var("SESSION_NODE_NAME").map_or(pod.clone(), |node| format!("{pod} on {node}"))
 }
 
 fn parsed<T: std::str::FromStr>(name: &'static str, expected: &'static str, default: T) -> Result<T, ConfigError> {

@@ -20,8 +20,10 @@ pub struct Member {
     pub id: String,
     /// `host:port` for clients.
     pub address: String,
-    /// The announced host name; empty when there is none.
-    pub hostname: String,
+    /// The machine that it runs on: Redis announces `pod.node`, or just a host name. Empty when there is none.
+    pub node: String,
+    /// The pod that it runs in; empty outside of Kubernetes.
+    pub pod: String,
     /// Whether the answering node can reach it.
     pub connected: bool,
 }
@@ -60,11 +62,14 @@ fn line(text: &str) -> Option<Line<'_>> {
         })
         .collect();
     let failed = flags.contains(&"fail");
+    let hostname = hostname.split(',').next().unwrap_or_default();
+    let (pod, node) = hostname.split_once('.').unwrap_or(("", hostname));
     Some(Line {
         member: Member {
             id: id.to_owned(),
             address: endpoint.split('@').next().unwrap_or(endpoint).to_owned(),
-            hostname: hostname.split(',').next().unwrap_or_default().to_owned(),
+            node: node.to_owned(),
+            pod: pod.to_owned(),
             connected: (link == "connected" || flags.contains(&"myself")) && !failed,
         },
         master: flags.contains(&"master") && !failed,
@@ -78,7 +83,7 @@ mod tests {
     use super::*;
 
     const NODES: &str = "\
-aaa 10.0.1.1:7000@17000,node1 myself,master - 0 0 1 connected 0-5460
+aaa 10.0.1.1:7000@17000,sessions-1-0.node-1.example myself,master - 0 0 1 connected 0-5460
 bbb 10.0.2.1:7000@17000,node2 master - 0 1 2 connected 5461-10922 [5461->-ccc]
 ccc 10.0.3.1:7000@17000,node3 master - 0 1 3 connected 10923-16383
 ddd 10.0.2.1:7003@17003,node2 slave aaa 0 1 1 connected
@@ -89,14 +94,15 @@ fff 10.0.9.1:7000@17000 master,fail - 0 1 1 disconnected 0-5460
     #[test]
     fn a_slot_names_its_shard_master_and_replicas() {
         let place = of_slot(NODES, 5461).unwrap();
-        assert_eq!((place.shard, place.master.address.as_str(), place.master.hostname.as_str()), (2, "10.0.2.1:7000", "node2"));
+        assert_eq!((place.shard, place.master.address.as_str(), place.master.node.as_str()), (2, "10.0.2.1:7000", "node2"));
         assert_eq!(place.replicas.len(), 1);
         assert!(!place.replicas[0].connected);
     }
 
     #[test]
     fn a_failed_master_holds_nothing_and_an_uncovered_slot_has_no_place() {
-        assert_eq!(of_slot(NODES, 0).unwrap().master.id, "aaa");
+        let first = of_slot(NODES, 0).unwrap().master;
+        assert_eq!((first.id.as_str(), first.pod.as_str(), first.node.as_str()), ("aaa", "sessions-1-0", "node-1.example"));
         assert_eq!(of_slot("aaa 10.0.1.1:7000@17000 master - 0 0 1 connected 0-5460\nnonsense\n", 9000), None);
     }
 }

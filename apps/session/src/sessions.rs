@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use redis::{
@@ -16,7 +16,7 @@ use redis::{
 };
 use thiserror::Error;
 use tokio::sync::Mutex;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{
     config::Config,
@@ -31,8 +31,12 @@ const REPLICA_WAIT: Duration = Duration::from_millis(1000);
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 /// Sessions of one user; the oldest end when there are more.
 const SESSIONS_MAX: isize = 50;
-/// How long one Redis command may take, retries through a failover included.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long the client may try one command before the connection is taken for useless.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an operation is tried, with new connections, before the user is told: a failover takes a third of it.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// The first pause between two tries, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// A session as stored.
 #[derive(Debug, Clone)]
@@ -86,12 +90,12 @@ impl Sessions {
     pub fn new(config: &Config) -> Result<Self, SessionsError> {
         let nodes = config.redis_nodes.iter().map(|node| format!("redis://{node}"));
         let mut builder = ClusterClient::builder(nodes)
-            .retries(24)
-            .min_retry_wait(50)
-            .max_retry_wait(400)
+            .retries(6)
+            .min_retry_wait(20)
+            .max_retry_wait(200)
             .connection_timeout(Duration::from_secs(1))
             .response_timeout(Duration::from_secs(2))
-            .overall_response_timeout(Some(RESPONSE_TIMEOUT));
+            .overall_response_timeout(Some(COMMAND_TIMEOUT));
         if let Some(password) = &config.redis_password {
             builder = builder.password(password);
         }
@@ -136,7 +140,8 @@ impl Sessions {
             self.end(&session.user, &session.hash).await?;
             return Ok(None);
         }
-        if now >= session.seen_ms + millis(TOUCH_EVERY) {
+        // Often enough for an idle limit of any length.
+        if now >= session.seen_ms + millis(TOUCH_EVERY.min(self.idle / 4)) {
             self.touch(&session, now).await?;
         }
         Ok(Some(session))
@@ -190,21 +195,15 @@ impl Sessions {
     /// # Errors
     /// When Redis is away.
     pub async fn placement(&self, hash: &TokenHash) -> Result<Option<Placement>, SessionsError> {
-        let key = session_key(hash);
-        let mut connection = self.connection().await?;
-        let slot: u16 = redis::cmd("CLUSTER")
-            .arg("KEYSLOT")
-            .arg(&key)
-            .query_async(&mut connection)
-            .await
-            .map_err(|source| SessionsError::Command { attempt: "compute the slot", source })?;
-        let mut nodes = redis::cmd("CLUSTER");
-        nodes.arg("NODES");
-        let text = connection
-            .route_command(nodes, RoutingInfo::SingleNode(master_of(&key)))
-            .await
-            .and_then(|value| redis::from_redis_value::<String>(value).map_err(RedisError::from))
-            .map_err(|source| SessionsError::Command { attempt: "read the cluster's nodes", source })?;
+        let key = &session_key(hash);
+        let slot = self
+            .persist(|mut connection| async move {
+                let slot: Result<u16, RedisError> =
+                    redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query_async(&mut connection).await;
+                slot.map_err(|source| SessionsError::Command { attempt: "compute the slot", source })
+            })
+            .await?;
+        let text = self.persist(|connection| ask(connection, key, &["CLUSTER", "NODES"], "read the cluster's nodes")).await?;
         Ok(placement::of_slot(&text, slot))
     }
 
@@ -228,9 +227,8 @@ impl Sessions {
         Ok(connection.insert(opened).clone())
     }
 
-    /// Runs a pipeline of `commands` commands on the master of `key` and waits until a replica has it.
-    ///
-    /// `WAIT` counts the replicas that have the writes of its own connection, so it travels in the same pipeline.
+    /// Runs a pipeline of `commands` commands on the master of `key` and waits until a replica has it; again until it is done, so the
+    /// commands must bear being repeated.
     async fn write(
         &self,
         attempt: &'static str,
@@ -238,50 +236,52 @@ impl Sessions {
         mut pipeline: Pipeline,
         commands: usize,
     ) -> Result<(), SessionsError> {
-        let failed = |source| SessionsError::Command { attempt, source };
+        // `WAIT` counts the replicas that have the writes of its own connection, so it travels in the same pipeline.
         pipeline.cmd("WAIT").arg(1).arg(millis(REPLICA_WAIT));
-        let mut connection = self.connection().await?;
-        let answers = connection.route_pipeline(pipeline, 0, commands + 1, master_of(key)).await.map_err(failed)?;
-        let mut confirmed = 0_u64;
-        for answer in answers {
-            let answer = answer.extract_error().map_err(failed)?;
-            confirmed = redis::from_redis_value(answer).unwrap_or(0);
-        }
-        if confirmed > 0 {
-            return Ok(());
-        }
-        if self.replicas_connected(key).await? == 0 {
+        let confirmed = self.persist(|connection| write_once(connection, attempt, key, pipeline.clone(), commands)).await?;
+        if !confirmed {
             metrics::UNREPLICATED.add();
             warn!(attempt, "no replica is connected: the write stands on one machine until one returns");
-            return Ok(());
         }
-        Err(SessionsError::Unreplicated)
+        Ok(())
     }
 
-    async fn replicas_connected(&self, key: &str) -> Result<u64, SessionsError> {
-        let mut info = redis::cmd("INFO");
-        info.arg("replication");
-        let text = self
-            .connection()
-            .await?
-            .route_command(info, RoutingInfo::SingleNode(master_of(key)))
-            .await
-            .and_then(|value| redis::from_redis_value::<String>(value).map_err(RedisError::from))
-            .map_err(|source| SessionsError::Command { attempt: "ask for the replicas", source })?;
-        Ok(text
-            .lines()
-            .find_map(|line| line.strip_prefix("connected_slaves:"))
-            .and_then(|count| count.trim().parse().ok())
-            .unwrap_or(0))
+    /// Tries an operation until it succeeds or [`OPERATION_TIMEOUT`] is over. A connection that failed twice is given up for a new one:
+    /// it may hold a picture of the cluster from before a failover.
+    async fn persist<T, F, Tried>(&self, operation: F) -> Result<T, SessionsError>
+    where
+        F: Fn(ClusterConnection) -> Tried,
+        Tried: Future<Output = Result<T, SessionsError>> + Send,
+    {
+        let deadline = Instant::now() + OPERATION_TIMEOUT;
+        let mut pause = PAUSE.0;
+        let mut tries = 0;
+        loop {
+            let tried = match self.connection().await {
+                Ok(connection) => operation(connection).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = tried else { return tried };
+            tries += 1;
+            if Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            debug!(tries, error = &error as &dyn std::error::Error, "tried in vain");
+            if tries % 2 == 0 {
+                self.connection.lock().await.take();
+            }
+            rest(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
     }
 
     async fn read(&self, hash: &TokenHash) -> Result<Option<Session>, SessionsError> {
         let fields: HashMap<String, String> = self
-            .connection()
-            .await?
-            .hgetall(session_key(hash))
-            .await
-            .map_err(|source| SessionsError::Command { attempt: "read the session", source })?;
+            .persist(|mut connection| async move {
+                let fields = connection.hgetall(session_key(hash)).await;
+                fields.map_err(|source| SessionsError::Command { attempt: "read the session", source })
+            })
+            .await?;
         let number = |name: &str| fields.get(name).and_then(|text| text.parse().ok());
         let text = |name: &str| fields.get(name).cloned().unwrap_or_default();
         let (Some(user), Some(created_ms), Some(seen_ms)) = (fields.get("user"), number("created"), number("seen")) else {
@@ -299,41 +299,42 @@ impl Sessions {
 
     async fn indexed(&self, user: &str) -> Result<Vec<TokenHash>, SessionsError> {
         let hashes: Vec<String> = self
-            .connection()
-            .await?
-            .zrangebyscore(index_key(user), now_ms(), "+inf")
-            .await
-            .map_err(|source| SessionsError::Command { attempt: "list the sessions", source })?;
+            .persist(|mut connection| async move {
+                let hashes = connection.zrangebyscore(index_key(user), now_ms(), "+inf").await;
+                hashes.map_err(|source| SessionsError::Command { attempt: "list the sessions", source })
+            })
+            .await?;
         Ok(hashes.iter().filter_map(|hash| TokenHash::parse(hash)).collect())
     }
 
     /// Writes the use of a session; only if it still exists, so that a session ended meanwhile stays ended.
     async fn touch(&self, session: &Session, now: u64) -> Result<(), SessionsError> {
         let expiry = self.expiry_ms(session.created_ms, now);
-        let mut connection = self.connection().await?;
-        let failed = |source| SessionsError::Command { attempt: "note the use of the session", source };
         let script = redis::Script::new(
             "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end \
              redis.call('HSET', KEYS[1], 'seen', ARGV[1]) return redis.call('PEXPIREAT', KEYS[1], ARGV[2])",
         );
-        let lives: i64 =
-            script.key(session_key(&session.hash)).arg(now).arg(expiry).invoke_async(&mut connection).await.map_err(failed)?;
-        if lives == 1 {
-            let index = index_key(&session.user);
-            let mut listing = redis::cmd("ZADD");
-            listing.arg(&index).arg("XX").arg(expiry).arg(session.hash.as_str());
-            let () = listing.query_async(&mut connection).await.map_err(failed)?;
-        }
-        Ok(())
+        let (script, key, index) = (&script, &session_key(&session.hash), &index_key(&session.user));
+        self.persist(|mut connection| async move {
+            let failed = |source| SessionsError::Command { attempt: "note the use of the session", source };
+            let lives: i64 = script.key(key).arg(now).arg(expiry).invoke_async(&mut connection).await.map_err(failed)?;
+            if lives == 1 {
+                let mut listing = redis::cmd("ZADD");
+                listing.arg(index).arg("XX").arg(expiry).arg(session.hash.as_str());
+                let () = listing.query_async(&mut connection).await.map_err(failed)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn end_oldest(&self, user: &str) -> Result<(), SessionsError> {
         let oldest: Vec<String> = self
-            .connection()
-            .await?
-            .zrange(index_key(user), 0, -SESSIONS_MAX - 1)
-            .await
-            .map_err(|source| SessionsError::Command { attempt: "list the oldest sessions", source })?;
+            .persist(|mut connection| async move {
+                let oldest = connection.zrange(index_key(user), 0, -SESSIONS_MAX - 1).await;
+                oldest.map_err(|source| SessionsError::Command { attempt: "list the oldest sessions", source })
+            })
+            .await?;
         for hash in oldest.iter().filter_map(|hash| TokenHash::parse(hash)) {
             self.end(user, &hash).await?;
         }
@@ -344,6 +345,52 @@ impl Sessions {
     fn expiry_ms(&self, created_ms: u64, seen_ms: u64) -> u64 {
         (seen_ms + millis(self.idle)).min(created_ms + millis(self.absolute))
     }
+}
+
+/// Writes, and waits for a replica. Whether one has it; `false` only when the master has none to wait for.
+async fn write_once(
+    mut connection: ClusterConnection,
+    attempt: &'static str,
+    key: &str,
+    pipeline: Pipeline,
+    commands: usize,
+) -> Result<bool, SessionsError> {
+    let failed = |source| SessionsError::Command { attempt, source };
+    let answers = connection.route_pipeline(pipeline, 0, commands + 1, master_of(key)).await.map_err(failed)?;
+    let mut confirmed = 0_u64;
+    for answer in answers {
+        let answer = answer.extract_error().map_err(failed)?;
+        confirmed = redis::from_redis_value(answer).unwrap_or(0);
+    }
+    if confirmed > 0 {
+        return Ok(true);
+    }
+    let text = ask(connection, key, &["INFO", "replication"], "ask for the replicas").await?;
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    match (field("role:"), field("connected_slaves:")) {
+        (Some("master"), Some("0")) => Ok(false),
+        // It is no master any more, or its replica is slow: what was written may be lost with it.
+        _ => Err(SessionsError::Unreplicated),
+    }
+}
+
+/// Asks the master of `key` something that is answered by text.
+async fn ask(
+    mut connection: ClusterConnection,
+    key: &str,
+    words: &[&str],
+    attempt: &'static str,
+) -> Result<String, SessionsError> {
+    let mut command = redis::Cmd::new();
+    command.arg(words);
+    let answer = connection.route_command(command, RoutingInfo::SingleNode(master_of(key))).await;
+    let text = answer.and_then(|value| redis::from_redis_value::<String>(value).map_err(RedisError::from));
+    text.map_err(|source| SessionsError::Command { attempt, source })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the pause between two tries of a bounded number")]
+async fn rest(pause: Duration) {
+    tokio::time::sleep(pause).await;
 }
 
 fn session_key(hash: &TokenHash) -> String {

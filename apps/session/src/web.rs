@@ -6,7 +6,10 @@ mod protection;
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use axum::{
@@ -32,6 +35,10 @@ use crate::{
 
 /// Largest form in bytes.
 const FORM_MAX: usize = 8 * 1024;
+/// Longest name that is looked at, in characters.
+const NAME_MAX: usize = 64;
+/// After so many attempts to sign in, those that are long past are forgotten.
+const TIDY_EVERY: u64 = 1024;
 /// Longest part of a `User-Agent` that is kept, in characters.
 const AGENT_MAX: usize = 120;
 
@@ -43,6 +50,10 @@ pub struct App {
     attempts: DefaultKeyedRateLimiter<(String, IpAddr)>,
     /// Password checks at once: each holds 19 MiB and a core.
     checks: Semaphore,
+    /// Redis answered once: from then on this instance serves, if only a clear page when Redis is away.
+    reached: AtomicBool,
+    /// Attempts so far, for tidying up those of the past now and then.
+    attempted: AtomicU64,
 }
 
 impl App {
@@ -56,6 +67,8 @@ impl App {
             sessions,
             attempts: DefaultKeyedRateLimiter::keyed(Quota::per_minute(per_minute)),
             checks: Semaphore::new(cores),
+            reached: AtomicBool::new(false),
+            attempted: AtomicU64::new(0),
         }
     }
 }
@@ -75,7 +88,7 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(|| async { page(StatusCode::NOT_FOUND, pages::message("Not found", "There is no such page.")) })
         .layer(DefaultBodyLimit::max(FORM_MAX))
         .layer(middleware::from_fn(protection::same_origin))
-        .layer(middleware::from_fn(protection::security_headers))
+        .layer(middleware::from_fn_with_state(app.config.cookie_secure, protection::security_headers))
         .with_state(app)
 }
 
@@ -132,7 +145,10 @@ async fn sign_in(
     headers: HeaderMap,
     Form(form): Form<SignInForm>,
 ) -> Result<Response, Failure> {
-    let name = form.name.trim().to_owned();
+    let name: String = form.name.trim().chars().take(NAME_MAX).collect();
+    if app.attempted.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == 0 {
+        app.attempts.retain_recent();
+    }
     if app.attempts.check_key(&(name.clone(), peer.ip())).is_err() {
         metrics::SIGN_INS_LIMITED.add();
         let mut response = page(StatusCode::TOO_MANY_REQUESTS, pages::sign_in(Some("Too many attempts. Wait a minute."), &name));
@@ -203,8 +219,14 @@ async fn end_session(
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.reached.load(Ordering::Relaxed) {
+        return "ok\n".into_response();
+    }
     match app.sessions.ping().await {
-        Ok(()) => "ok\n".into_response(),
+        Ok(()) => {
+            app.reached.store(true, Ordering::Relaxed);
+            "ok\n".into_response()
+        }
         Err(error) => {
             error!(error = &error as &dyn std::error::Error, "not ready");
             (StatusCode::SERVICE_UNAVAILABLE, "redis is away\n").into_response()

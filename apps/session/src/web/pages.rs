@@ -67,7 +67,7 @@ pub fn home(session: &Session, sessions: &[Session], place: Option<&Placement>, 
                     Some(place) => (placement(session, place)),
                     None => p.problem { "No shard serves this key at the moment." },
                 }
-                p.note { "Answered by " code { (instance) } }
+                p.note { "Answered by " code id="instance" { (instance) } }
             }
             section.card {
                 h2 { "Your sessions" }
@@ -106,8 +106,9 @@ fn placement(session: &Session, place: &Placement) -> Markup {
 
 fn member(member: &Member, id: &str) -> Markup {
     html! {
+        @if !member.node.is_empty() { strong id={ (id) "-node" } { (member.node) } " · " }
         span id=(id) { (member.address) }
-        @if !member.hostname.is_empty() { " on " strong id={ (id) "-host" } { (member.hostname) } }
+        @if !member.pod.is_empty() { " · " span id={ (id) "-pod" } { (member.pod) } }
         @if !member.connected { " " span.badge.bad { "away" } }
         " " code.dim { (member.id.get(..8).unwrap_or(&member.id)) }
     }

@@ -1,7 +1,7 @@
 //! What every answer carries and every changing request must show: security headers, cookie attributes, same origin.
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -23,9 +23,13 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
 ];
 
-/// Puts [`HEADERS`] on an answer; pages are never cached.
-pub async fn security_headers(request: Request, next: Next) -> Response {
+/// Puts [`HEADERS`] on an answer; pages are never cached. Behind TLS browsers are told to come by TLS alone.
+pub async fn security_headers(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    if secure {
+        let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
