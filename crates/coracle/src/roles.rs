@@ -98,7 +98,7 @@ impl Running {
         let service = server.service();
         let client_as = |identity| client::transport::in_process(service.clone(), identity);
         let root_ca_pem = server.state().security.pki.ca_pem().to_owned();
-        let settings = control::Settings { root_ca_pem, node_grace };
+        let settings = control::Settings { root_ca_pem, node_grace: Some(node_grace) };
         Self {
             controllers: control::start(|name| client_as(control::identity(name)), settings),
             platform: platform::start(|name| client_as(platform::identity(name))),
