@@ -185,6 +185,7 @@ impl Starting {
             address: settings.address.into(),
             port: self.endpoint.port(),
             labels: settings.labels.clone(),
+            folder: settings.folder.clone(),
             machine: machine.clone(),
         };
         let report = Report {

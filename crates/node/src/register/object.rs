@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +17,8 @@ use super::{Machine, RegisterError};
 
 /// A status is written this often even if nothing changed.
 const WRITE_EVERY: Duration = Duration::from_secs(300);
+/// The annotation that names the node's folder.
+const FOLDER: &str = "coracle.dev/folder";
 /// How many images the status names.
 const IMAGES_MAX: usize = 50;
 
@@ -39,6 +42,7 @@ pub(crate) struct NodeKeeper {
     pub(crate) address: IpAddr,
     pub(crate) port: u16,
     pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) folder: PathBuf,
     pub(crate) machine: Machine,
 }
 
@@ -50,7 +54,12 @@ impl NodeKeeper {
     /// Makes the Node, or brings the one that is there up to date; returns it.
     pub(crate) async fn register(&self, report: &Report) -> Result<Node, RegisterError> {
         let node = Node {
-            metadata: ObjectMeta { name: Some(self.name.clone()), labels: Some(self.all_labels()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                labels: Some(self.all_labels()),
+                annotations: Some(self.annotations()),
+                ..ObjectMeta::default()
+            },
             spec: Some(NodeSpec::default()),
             status: Some(self.status(report, None, Timestamp::now())),
         };
@@ -60,8 +69,8 @@ impl NodeKeeper {
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             Err(error) => return Err(RegisterError::WriteNode(error)),
         }
-        let labels = serde_json::json!({ "metadata": { "labels": self.all_labels() } });
-        let patched = self.api().patch(&self.name, &PatchParams::default(), &Patch::Strategic(&labels)).await;
+        let patch = serde_json::json!({ "metadata": { "labels": self.all_labels(), "annotations": self.annotations() } });
+        let patched = self.api().patch(&self.name, &PatchParams::default(), &Patch::Strategic(&patch)).await;
         let there = patched.map_err(RegisterError::WriteNode)?;
         self.write(report, Some(&there)).await
     }
@@ -77,6 +86,11 @@ impl NodeKeeper {
         let params = PatchParams::default();
         let written = self.api().patch_status(&self.name, &params, &Patch::Strategic(&patch)).await;
         written.map_err(RegisterError::WriteNode)
+    }
+
+    /// Where the node keeps everything: the provisioner of local volumes makes their paths of it.
+    fn annotations(&self) -> BTreeMap<String, String> {
+        [(FOLDER.to_owned(), self.folder.display().to_string())].into()
     }
 
     fn all_labels(&self) -> BTreeMap<String, String> {
