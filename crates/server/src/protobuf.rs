@@ -232,7 +232,7 @@ fn map_entry(field: &Field, wire: &Wire<'_>, depth: usize) -> Result<(String, Va
 fn one(kind: &str, wire: &Wire<'_>, depth: usize) -> Result<Value, DecodeError> {
     let bytes = match (kind, wire) {
         ("b", Wire::Number(number)) => return Ok(Value::Bool(*number != 0)),
-        ("d", Wire::Number(number)) => return Ok(Value::Float(f64::from_bits(*number))),
+        ("d", Wire::Number(number)) => return Ok(double(f64::from_bits(*number))),
         (_, Wire::Number(number)) => return Ok(Value::Int(signed(*number))),
         (_, Wire::Bytes(bytes)) => *bytes,
     };
@@ -241,13 +241,14 @@ fn one(kind: &str, wire: &Wire<'_>, depth: usize) -> Result<Value, DecodeError> 
         "y" => Ok(Value::String(STANDARD.encode(bytes))),
         "meta.v1.Time" | "meta.v1.MicroTime" => time(bytes, kind == "meta.v1.MicroTime"),
         "resource.Quantity" => Ok(first_text(bytes)?.map_or(Value::from("0"), Value::String)),
-        "runtime.RawExtension" | "meta.v1.FieldsV1" => {
+        "runtime.RawExtension" | "meta.v1.FieldsV1" | "apiextensions.v1.JSON" => {
             let raw = first_text(bytes)?.unwrap_or_default();
             Ok(Value::parse_json(raw.as_bytes()).map(|(value, _)| value).unwrap_or_default())
         }
         "intstr.IntOrString" => int_or_string(bytes),
         "meta.v1.Duration" => Ok(Value::from(format!("{}ns", first_number(bytes)?))),
         "meta.v1.Verbs" => texts(bytes),
+        either if either.starts_with("apiextensions.v1.JSONSchemaPropsOr") => schema_or(either, bytes, depth),
         list if list.ends_with(".ExtraValue") => texts(bytes),
         _ => {
             let mut object = Value::object();
@@ -255,6 +256,38 @@ fn one(kind: &str, wire: &Wire<'_>, depth: usize) -> Result<Value, DecodeError> 
             Ok(object)
         }
     }
+}
+
+/// Go writes a whole number without a fraction.
+fn double(number: f64) -> Value {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() < EXACT_MAX {
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough to be exact")]
+        return Value::Int(number as i64);
+    }
+    Value::Float(number)
+}
+
+/// A schema, or what may stand in its place in JSON: a truth value, a list of schemas, a list of names.
+fn schema_or(kind: &str, bytes: &[u8], depth: usize) -> Result<Value, DecodeError> {
+    const SCHEMA: &str = "apiextensions.v1.JSONSchemaProps";
+    let (mut allows, mut schema, mut list, mut is_bool) = (false, None, Vec::new(), false);
+    for part in parts(bytes) {
+        match part? {
+            (1, Wire::Number(number)) => (allows, is_bool) = (number != 0, true),
+            // Where a truth value comes first, the schema is second; else a second field is one of a list.
+            (1, wire @ Wire::Bytes(_)) => schema = Some(one(SCHEMA, &wire, depth)?),
+            (2, wire @ Wire::Bytes(_)) if is_bool => schema = Some(one(SCHEMA, &wire, depth)?),
+            (2, Wire::Bytes(name)) if kind.ends_with("StringArray") => list.push(Value::String(text_of(name))),
+            (2, wire @ Wire::Bytes(_)) => list.push(one(SCHEMA, &wire, depth)?),
+            _ => {}
+        }
+    }
+    Ok(match schema {
+        Some(schema) => schema,
+        None if is_bool => Value::Bool(allows),
+        None => Value::Array(list),
+    })
 }
 
 fn first_text(bytes: &[u8]) -> Result<Option<String>, DecodeError> {
@@ -356,6 +389,23 @@ mod tests {
         let service = decode(&wrapped("v1", "Service", &port)).unwrap();
         let port = &service.array_at(&["spec", "ports"])[0];
         assert_eq!((port.i64_at(&["port"]), port.str_at(&["targetPort"])), (Some(80), Some("h")));
+    }
+
+    #[test]
+    fn a_schema_may_be_a_truth_value_a_list_or_hold_any_json() {
+        let items = [field(2, &field(5, b"string")), field(2, &field(5, b"integer"))].concat();
+        let schema = [
+            field(8, &field(1, b"[1,null]")),
+            vec![9 << 3 | 1, 0, 0, 0, 0, 0, 0, 0x24, 0x40],
+            vec![0xc2, 1, u8::try_from(items.len()).unwrap()],
+            items,
+        ];
+        let mut read = Value::object();
+        message("apiextensions.v1.JSONSchemaProps", &schema.concat(), &mut read, 0).unwrap();
+        assert_eq!(String::from_utf8(read.to_json()).unwrap(), r#"{"default":[1,null],"maximum":10,"items":[{"type":"string"},{"type":"integer"}]}"#);
+        let or_bool = |bytes: &[u8]| one("apiextensions.v1.JSONSchemaPropsOrBool", &Wire::Bytes(bytes), 0).unwrap();
+        assert_eq!(or_bool(&[8, 1]), Value::Bool(true));
+        assert_eq!(or_bool(&[vec![8, 1], field(2, &field(5, b"string"))].concat()).str_at(&["type"]), Some("string"));
     }
 
     #[test]
