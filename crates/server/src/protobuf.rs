@@ -402,7 +402,10 @@ mod tests {
         ];
         let mut read = Value::object();
         message("apiextensions.v1.JSONSchemaProps", &schema.concat(), &mut read, 0).unwrap();
-        assert_eq!(String::from_utf8(read.to_json()).unwrap(), r#"{"default":[1,null],"maximum":10,"items":[{"type":"string"},{"type":"integer"}]}"#);
+        assert_eq!(
+            String::from_utf8(read.to_json()).unwrap(),
+            r#"{"default":[1,null],"maximum":10,"items":[{"type":"string"},{"type":"integer"}]}"#
+        );
         let or_bool = |bytes: &[u8]| one("apiextensions.v1.JSONSchemaPropsOrBool", &Wire::Bytes(bytes), 0).unwrap();
         assert_eq!(or_bool(&[8, 1]), Value::Bool(true));
         assert_eq!(or_bool(&[vec![8, 1], field(2, &field(5, b"string"))].concat()).str_at(&["type"]), Some("string"));
