@@ -45,18 +45,14 @@ pub fn busybox_archive(path: &Path) -> anyhow::Result<()> {
 fn layer(program: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut layer = tar::Builder::new(Vec::new());
     for folder in ["bin/", "etc/", "tmp/", "root/", "var/"] {
-        let mut header = tar::Header::new_gnu();
+        let mut header = header(0, if folder == "tmp/" { 0o1777 } else { 0o755 });
         header.set_entry_type(tar::EntryType::Directory);
-        header.set_mode(if folder == "tmp/" { 0o1777 } else { 0o755 });
-        header.set_size(0);
         layer.append_data(&mut header, folder, std::io::empty())?;
     }
     append(&mut layer, "bin/busybox", program, 0o755)?;
     for applet in APPLETS {
-        let mut header = tar::Header::new_gnu();
+        let mut header = header(0, 0o777);
         header.set_entry_type(tar::EntryType::Symlink);
-        header.set_mode(0o777);
-        header.set_size(0);
         layer.append_link(&mut header, format!("bin/{applet}"), "busybox")?;
     }
     append(&mut layer, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n", 0o644)?;
@@ -65,8 +61,17 @@ fn layer(program: &[u8]) -> anyhow::Result<Vec<u8>> {
 }
 
 fn append(archive: &mut tar::Builder<impl std::io::Write>, name: &str, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(mode);
-    header.set_size(bytes.len() as u64);
+    let mut header = header(bytes.len() as u64, mode);
     archive.append_data(&mut header, name, bytes).with_context(|| format!("cannot add {name}"))
+}
+
+/// Of root, at the beginning of time, so that the same content gives the same digest.
+fn header(size: u64, mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(size);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
 }

@@ -82,7 +82,7 @@ fn describe(cluster: &Cluster) -> anyhow::Result<()> {
     let namespace = running_pod(cluster, "p")?;
     within(Duration::from_secs(10), || {
         let text = cluster.kubectl(&format!("describe pod p -n {namespace}"))?;
-        for part in ["Successfully assigned", "Created container", "Started container main", "Ready             True"] {
+        for part in ["Successfully assigned", "Container created", "Container started", "Ready             True"] {
             ensure!(text.contains(part) || text.contains(&part.replace("Ready     ", "Ready")), "{part:?} is not in\n{text}");
         }
         Ok(())
@@ -119,10 +119,10 @@ fn server_side_apply(cluster: &Cluster) -> anyhow::Result<()> {
         let manifest = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{a: {value}}}\n");
         cluster.kubectl_program(arguments).input(&manifest).run()
     };
-    ensure!(apply("one", "x", false)?.stdout.contains("serverside-applied"));
-    let conflict = apply("two", "y", false)?;
+    ensure!(apply("one", "first", false)?.stdout.contains("serverside-applied"));
+    let conflict = apply("two", "second", false)?;
     ensure!(conflict.code == 1 && conflict.stderr.contains("conflict with \"one\": .data.a"), "{conflict:?}");
-    ensure!(apply("two", "y", true)?.code == 0);
+    ensure!(apply("two", "second", true)?.code == 0);
     let owners = cluster.kubectl(&format!("get configmap c -n {namespace} -o yaml --show-managed-fields"))?;
     ensure!(owners.contains("manager: two") && owners.contains("operation: Apply"), "{owners}");
     Ok(())

@@ -1,5 +1,7 @@
 //! The WebSocket side of sessions: the handshake, and channels numbered by the first byte of each message.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -8,12 +10,18 @@ use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::session::{Piece, Wire, WireEnd, wire};
 use super::{Body, Refusal};
+
+/// How a session that is over is closed (RFC 6455, 7.4.1).
+const NORMAL_END: CloseFrame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
+/// How long a client may take to answer the close.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// With this channel a client closes another one (v5).
 const CLOSE: u8 = 255;
@@ -109,10 +117,12 @@ async fn carry(stream: WebSocketStream<TokioIo<Upgraded>>, end: WireEnd, closes:
                 return;
             }
         }
-        let _ = sink.close().await;
+        // Clients take an end without this code for a failure.
+        let _ = sink.send(Message::Close(Some(NORMAL_END))).await;
     };
     // Reading ends with the client; writing with the session. A client that left ends the session by its closed inlet.
-    let reading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reading));
+    let mut reading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reading));
     writing.await;
-    drop(reading);
+    // What the client still sends is read until it closes too: an unread rest would reset the connection, and with it what it has not read.
+    let _ = tokio::time::timeout(CLOSE_MAX, &mut reading).await;
 }
