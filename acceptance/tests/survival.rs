@@ -70,7 +70,7 @@ fn survives(cluster: &Cluster, victims: impl Fn(&[String]) -> anyhow::Result<Vec
             &namespace,
             &pod(&format!("counts-{node}"), node, "i=0; while true; do i=$((i+1)); echo $i; sleep 0.02; done"),
         )?;
-        cluster.apply(&namespace, &pod(&format!("ends-{node}"), node, "sleep 3; echo last words; exit 42"))?;
+        cluster.apply(&namespace, &pod(&format!("ends-{node}"), node, "sleep 8; echo last words; exit 42"))?;
     }
     cluster.kubectl(&format!("wait -n {namespace} pod --all --for=condition=Ready --timeout=30s"))?;
     let before = cluster.get(&format!("pods -n {namespace}"))?;

@@ -140,6 +140,8 @@ pub struct NodeRole {
     pub settings: node::AgentSettings,
     /// The file of the token by which it joins, removed once it has.
     pub token_file: Option<PathBuf>,
+    /// The keeper's socket, where one runs.
+    pub keeper: Option<PathBuf>,
 }
 
 impl NodeRole {
@@ -149,6 +151,12 @@ impl NodeRole {
     /// When the node cannot join, or the machine lacks something.
     pub async fn serve(self) -> anyhow::Result<()> {
         let name = self.settings.name.clone();
+        if let Some(path) = &self.keeper {
+            match runtime::keeper::Client::connect(path).await {
+                Ok(keeper) => runtime::keeper::ask_for_orphans(keeper),
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "exit codes of orphans may be lost"),
+            }
+        }
         let agent = node::Agent::start(self.settings).await.with_context(|| format!("the node {name} cannot start"))?;
         if let Some(path) = &self.token_file {
             // Already gone when the node joined before.

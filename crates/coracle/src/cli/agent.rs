@@ -30,6 +30,9 @@ pub struct Arguments {
     /// The file of the token by which it joins; not needed once it has a certificate
     #[arg(long)]
     token_file: Option<PathBuf>,
+    /// The keeper's socket: it knows how containers ended that outlived both this process and their supervisor
+    #[arg(long)]
+    keeper: Option<PathBuf>,
     /// The certificate of the cluster's authority
     #[arg(long)]
     ca_file: Option<PathBuf>,
@@ -59,5 +62,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // Most of an agent's work is waiting: two threads serve a node, and cost little beside many nodes on one machine.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(NodeRole { settings, token_file: arguments.token_file.clone() }.serve())
+    runtime.block_on(NodeRole { settings, token_file: arguments.token_file.clone(), keeper: arguments.keeper.clone() }.serve())
 }

@@ -63,6 +63,7 @@ pub fn node(dir: &DataDir, machine: &Machine, number: u16, token: Option<&Bootst
         format!("--images={}", dir.images().display()),
         format!("--cgroup={}", config::cgroup(&name)),
         format!("--token-file={}", folder.join("token").display()),
+        format!("--keeper={}", dir.keeper_socket().display()),
     ];
     argv.extend(match &machine.joined {
         Some(joined) => [

@@ -139,8 +139,8 @@ pub(super) async fn start(starting: &Starting, cancelled: &CancellationToken) ->
     let path = site.log_folder(pod, name).join(format!("{}.log", starting.restart));
     let logs = LogFiles { path, bytes_max: LOG_BYTES_MAX, files_max: LOG_FILES_MAX };
     let container = starting.sandbox.start_container(built, logs).await.map_err(|error| refused(starting, &error))?;
-    site.normal(pod, Some(name), "Created", format!("Container created: {name}"));
-    site.normal(pod, Some(name), "Started", format!("Container started: {name}"));
+    site.normal(pod, Some(name), "Created", "Container created".into());
+    site.normal(pod, Some(name), "Started", "Container started".into());
     let shown = found.names.first().cloned().unwrap_or(image);
     let image_id = found.digests.first().cloned().unwrap_or(found.id);
     Ok(Started { container, image: shown, image_id, restart: starting.restart })
