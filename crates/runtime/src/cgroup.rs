@@ -67,10 +67,11 @@ pub fn set(path: &str, limits: &Limits) -> io::Result<()> {
     for (controller, file, value) in files::values(limits, layout.unified) {
         let Some(hierarchy) = layout.find(controller) else { continue };
         let file = folder(hierarchy, path).join(file);
-        let written = fs::write(&file, &value);
+        let mut written = fs::write(&file, &value);
         if controller == "memory" && written.is_err() && !layout.unified {
-            // Memory and swap together may not lie under memory alone, so their order depends on where they were.
-            let _ = fs::write(file.with_file_name("memory.memsw.limit_in_bytes"), &value);
+            // Memory and swap together may not lie under memory alone: a raise begins with the sum.
+            let sum = file.with_file_name("memory.memsw.limit_in_bytes");
+            written = fs::write(sum, &value).and_then(|()| fs::write(&file, &value));
         }
         match written {
             Err(error) if files::is_optional(&file) || error.kind() == io::ErrorKind::NotFound => {

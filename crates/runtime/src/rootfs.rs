@@ -51,12 +51,14 @@ pub(crate) fn enter(root: OwnedFd, read_only: bool) -> Result<(), Failure> {
     if read_only {
         place::set_attributes(&root, place::READ_ONLY, 0, false).attempt("make the root read-only")?;
     }
+    let old = own_root().attempt("open the old root")?;
     rustix::process::fchdir(&root).attempt("enter the root")?;
     drop(root);
     rustix::process::pivot_root(".", ".").attempt("change the root")?;
     // The old root now lies over the new one; what happens to it must not reach the host.
-    rustix::mount::mount_change(".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-        .attempt("part from the host's mounts")?;
+    rustix::process::fchdir(&old).attempt("return to the old root")?;
+    let apart = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    rustix::mount::mount_change(".", apart).attempt("part from the host's mounts")?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).attempt("let the old root go")?;
     std::env::set_current_dir("/").attempt("enter the root")
 }

@@ -28,8 +28,11 @@ const SETTLED: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub struct ImageStore {
     root: PathBuf,
-    known: Arc<Mutex<Option<(SystemTime, Vec<Record>)>>>,
+    known: Arc<Mutex<Option<Known>>>,
 }
+
+/// When the records last changed, and what they were then.
+type Known = (SystemTime, Vec<Record>);
 
 /// A lock that is held until it is dropped.
 pub(super) struct Held(#[expect(dead_code, reason = "held, not read")] File);

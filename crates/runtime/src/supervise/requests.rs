@@ -32,8 +32,8 @@ impl Supervisor {
         let word = message.words().next().unwrap_or_default().to_owned();
         let argument = message.words().nth(1).unwrap_or_default().to_owned();
         match word.as_str() {
-            "start" => return self.start(index, argument, message),
-            "exec" => return self.exec(index, &argument, message),
+            "start" => self.start(index, argument, message),
+            "exec" => self.exec(index, &argument, message),
             "reap" => {
                 self.reap();
                 self.say(index, "ok", &[]);

@@ -126,6 +126,7 @@ async fn both_die() {
     agent.kill();
     tokio::time::sleep(Duration::from_millis(60)).await;
     kill(agent.supervisor);
+    tokio::time::sleep(Duration::from_millis(20)).await;
     let pod = Pod::adopt(&fixture.dir()).await.expect("adopted").expect("alive");
     assert_ne!(pod.pid(), agent.supervisor);
     let writer = pod.container("writer").expect("known");

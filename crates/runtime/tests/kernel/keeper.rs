@@ -51,7 +51,7 @@ async fn until(client: &Client, name: &str, wanted: impl Fn(&Kept) -> bool) -> K
 async fn restarts() {
     let fixture = Fixture::new();
     let client = keeper(&fixture).await;
-    let first = client.start(&program(&fixture, "a", "echo $WORD; sleep 100")).await.expect("started");
+    let first = client.start(&program(&fixture, "a", "echo $WORD; exec sleep 100")).await.expect("started");
     assert!(matches!(client.start(&program(&fixture, "a", "true")).await, Err(KeeperError::Obey(_))));
     kill(first);
     let again = until(&client, "a", |kept| kept.restarts == 1 && kept.pid.is_some()).await;

@@ -202,15 +202,14 @@ async fn attached_input() {
 async fn containers_share() {
     let fixture = Fixture::new();
     let pod = fixture.pod().await;
-    let script = "echo shared > /dev/shm/file; readlink /proc/self/ns/net /proc/self/ns/ipc /proc/self/ns/uts; sleep 100";
+    let script = "echo shared > /dev/shm/file; for n in net ipc uts; do readlink /proc/self/ns/$n; done; sleep 100";
     pod.start_container(fixture.container("a", script), fixture.logs("a")).await.expect("started");
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    let script =
-        "cat /dev/shm/file; readlink /proc/self/ns/net /proc/self/ns/ipc /proc/self/ns/uts; ps | grep -c '[s]leep 100 *$'";
+    let script = "cat /dev/shm/file; for n in net ipc uts; do readlink /proc/self/ns/$n; done; ps | grep -c '[s]leep 100 *$'";
     let (_, lines) = fixture.run(&pod, fixture.container("b", script)).await;
     assert_eq!(lines[0], "shared");
     assert_eq!(lines[1..4], fixture.lines("a")[..3]);
-    assert_eq!(lines[4], "0", "processes are not shared");
+    assert_eq!(lines[4], "0", "processes are not shared: {lines:?}");
     pod.stop().await.expect("stopped");
 }
 

@@ -1,5 +1,8 @@
 //! Containers on the real kernel, as root. This program is its own supervisor, so it has a `main` of its own.
 
+#![expect(clippy::disallowed_methods, reason = "a test starts programs, and waits for others to have done something")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a child reports to its test, and latencies are shown")]
+
 mod agents;
 mod bounds;
 mod fixture;

@@ -68,7 +68,8 @@ async fn what_is_not_a_whole_line_stays_in_the_pipe_for_the_next_agent() {
     out.write_all(b"whole\nhal").expect("written");
     listener.recv().await.expect("told");
     // The first agent dies here; the container holds the pipe.
-    for task in first.tasks.lock().expect("no panic").drain(..) {
+    let tasks = std::mem::take(&mut *first.tasks.lock().expect("no panic"));
+    for task in tasks {
         task.abort();
         let _ = task.await;
     }
