@@ -82,7 +82,7 @@ async fn capabilities() {
 async fn users() {
     let fixture = Fixture::new();
     let pod = fixture.pod().await;
-    let mut spec = fixture.container("a", "id; echo $HOME; echo x > /dev/stdout; touch /tmp/x || echo denied");
+    let mut spec = fixture.container("a", "id; echo $HOME; echo x > /dev/stdout; touch /tmp/x 2>/dev/null || echo denied");
     spec.user = resolve_user(&spec.image, "app").expect("known");
     spec.working_dir = Some("/made/for/it".into());
     spec.argv[2].push_str("; readlink /proc/self/cwd");
@@ -189,7 +189,7 @@ async fn limits() {
     let script = if runtime::cgroup::is_unified() {
         "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max /sys/fs/cgroup/cpu.max"
     } else {
-        "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpu/cpu.shares; echo 1 > memory/memory.limit_in_bytes || echo sealed"
+        "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpu/cpu.shares; (echo 1 > memory/memory.limit_in_bytes) 2>/dev/null || echo sealed"
     };
     let mut spec = fixture.container("a", script);
     spec.limits = Limits {
