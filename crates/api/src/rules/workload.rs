@@ -1,5 +1,7 @@
 //! Deployments, replica sets, stateful sets and daemon sets: a template and a selector that finds what is made of it.
 
+use std::borrow::Cow;
+
 use super::{FieldError, RuleContext, Rules, pod};
 use crate::{
     document::{Value, meta},
@@ -93,7 +95,7 @@ impl Rules for WorkloadRules {
             errors.push(FieldError::invalid("spec.replicas", replicas, "must be greater than or equal to 0"));
         }
         match new.get(&["spec", "template", "spec"]) {
-            Some(spec) => errors.extend(pod::validate_spec(spec, "spec.template.spec")),
+            Some(spec) => errors.extend(pod::validate_spec(&with_claims(spec, new), "spec.template.spec")),
             None => errors.push(FieldError::required("spec.template.spec", "")),
         }
         let policy = new.str_at(&["spec", "template", "spec", "restartPolicy"]).unwrap_or("Always");
@@ -111,6 +113,23 @@ impl Rules for WorkloadRules {
         }
         errors
     }
+}
+
+/// The pods' spec with the volumes that a stateful set's claim templates bring: containers mount those by their names too.
+fn with_claims<'v>(spec: &'v Value, workload: &Value) -> Cow<'v, Value> {
+    let templates = workload.array_at(&["spec", "volumeClaimTemplates"]);
+    if templates.is_empty() {
+        return Cow::Borrowed(spec);
+    }
+    let claims = templates.iter().map(|template| {
+        let mut volume = Value::object();
+        volume.set_at(&["name"], template.str_at(&["metadata", "name"]).unwrap_or_default());
+        volume
+    });
+    let volumes: Vec<Value> = spec.array_at(&["volumes"]).iter().cloned().chain(claims).collect();
+    let mut spec = spec.clone();
+    spec.set_at(&["volumes"], Value::Array(volumes));
+    Cow::Owned(spec)
 }
 
 /// Of a stateful set only this may change; the rest names the pods and claims that are there.
