@@ -251,6 +251,8 @@ pub struct Kind {
     pub name_rule: fn(&str) -> Vec<String>,
     /// Whether it comes from a CustomResourceDefinition.
     pub custom: bool,
+    /// The webhook that turns objects of one version into another, if they differ in more than their name.
+    pub conversion: Option<Arc<Value>>,
     /// Whether that definition is being deleted, so that nothing new may come.
     pub terminating: bool,
     /// The rules that are no data.
@@ -334,6 +336,7 @@ impl Default for Kind {
             graceful_deletion: false,
             name_rule: crate::rules::names::dns_subdomain,
             custom: false,
+            conversion: None,
             terminating: false,
             rules: &NoRules,
         }

@@ -9,6 +9,7 @@ mod allocate;
 pub mod authn;
 pub mod authz;
 mod body;
+mod conversion;
 mod custom_kinds;
 mod discovery;
 pub mod encryption;

@@ -142,6 +142,8 @@ where
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     match call.verb {
+        "get" if call.kind.conversion.is_some() => verb::get::serve_converted(call).await,
+        "list" if call.kind.conversion.is_some() => verb::list::serve_converted(call).await,
         "get" => verb::get::serve(call),
         "list" => verb::list::serve(call),
         "watch" => verb::watch::serve(call),

@@ -15,6 +15,7 @@ use store::{Change, CommitError, Entry, Expect, Op, Revision};
 
 use crate::{
     admission::{self, Operation, Review},
+    conversion,
     limits::WRITE_TRIES,
     request::Call,
     state::{Fields, decode, key},
@@ -55,7 +56,10 @@ pub async fn write(call: &Call, name: &str, options: &Options, wanted: impl Want
     for _ in 0..WRITE_TRIES {
         let snapshot = call.state.snapshot();
         let current = snapshot.get(&key).cloned();
-        let old = current.as_deref().map(decode);
+        let old = match current.as_deref().map(decode) {
+            Some(old) => Some(conversion::one(&call.state, &call.kind, old, &call.api_version()).await?),
+            None => None,
+        };
         if old.is_none() && !options.create {
             return Err(Status::not_found(&call.kind.group, &call.kind.plural, name));
         }
@@ -79,7 +83,15 @@ pub async fn write(call: &Call, name: &str, options: &Options, wanted: impl Want
             }
             return Ok(Written { object, created, warnings });
         }
-        match commit(call, &key, current.as_deref(), &new, finished).await {
+        let committed = match &call.kind.conversion {
+            None => commit(call, &key, current.as_deref(), &new, finished).await,
+            Some(_) => {
+                let place = call.kind.storage_api_version();
+                let stored = conversion::one(&call.state, &call.kind, new.clone(), &place).await?;
+                commit(call, &key, current.as_deref(), &stored, finished).await
+            }
+        };
+        match committed {
             Ok(revision) => {
                 let mut object = new;
                 meta::set(&mut object, "resourceVersion", revision.to_string());

@@ -50,6 +50,7 @@ pub(super) fn from_crd(definition: &Value) -> Result<Kind, Vec<FieldError>> {
         unconditional_update: false,
         generation_on: if has_status { Generation::Content } else { Generation::Everything },
         custom: true,
+        conversion: conversion(definition),
         terminating: crate::document::meta::is_deleted(definition),
         kind,
         ..<Kind as Default>::default()
@@ -153,4 +154,9 @@ fn subresources(written: &Value) -> Arc<[Subresource]> {
         found.push(Subresource { name: Text::Borrowed("scale"), kind: SubresourceKind::Scale(paths), verbs: READ_WRITE, body });
     }
     found.into()
+}
+
+fn conversion(definition: &Value) -> Option<Arc<Value>> {
+    let by_webhook = definition.str_at(&["spec", "conversion", "strategy"]) == Some("Webhook");
+    definition.get(&["spec", "conversion", "webhook"]).filter(|_| by_webhook).cloned().map(Arc::new)
 }

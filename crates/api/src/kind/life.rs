@@ -8,6 +8,10 @@ use crate::status::FieldError;
 impl Kind {
     /// Turns a document of a served version into the stored one.
     pub fn to_stored(&self, version: &Version, object: &mut Value) {
+        // A webhook does it when the write is made.
+        if self.conversion.is_some() {
+            return;
+        }
         if let Some(convert) = version.convert {
             convert.to_stored(object);
         }

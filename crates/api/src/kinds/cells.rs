@@ -396,6 +396,18 @@ pub(super) fn api_available(object: &Value, _: Timestamp) -> Value {
     }
 }
 
+/// What has an address.
+pub(super) fn parent(object: &Value, _: Timestamp) -> Value {
+    let text = |field: &str| object.str_at(&["spec", "parentRef", field]).unwrap_or_default();
+    let parts = [text("group"), text("resource"), text("namespace"), text("name")];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/").into()
+}
+
+/// A list of texts.
+pub(super) fn texts(object: &Value, path: &[&str]) -> Value {
+    joined(object.array_at(path).iter().filter_map(|text| text.as_str().map(str::to_owned))).into()
+}
+
 /// How far a claim of devices is.
 pub(super) fn claim_state(object: &Value, _: Timestamp) -> Value {
     let mut states = Vec::new();

@@ -239,7 +239,14 @@ fn network() -> Vec<Kind> {
             ])
             .rules(&crate::rules::network::IngressRules)
             .done(),
-        NETWORKING.kind("IPAddress", "ipaddresses").cluster().short(&["ip"]).done(),
+        NETWORKING
+            .kind("IPAddress", "ipaddresses")
+            .cluster()
+            .short(&["ip"])
+            .named(names::ip_address)
+            .generation(Generation::Spec)
+            .columns(&[("ParentRef", "string", "", 0, cells::parent), ("Age", "string", "", 0, cells::age)])
+            .done(),
         NETWORKING
             .kind("NetworkPolicy", "networkpolicies")
             .short(&["netpol"])
@@ -250,7 +257,15 @@ fn network() -> Vec<Kind> {
             ])
             .rules(&crate::rules::network::PolicyRules)
             .done(),
-        NETWORKING.kind("ServiceCIDR", "servicecidrs").cluster().status().generation(Generation::Never).done(),
+        NETWORKING
+            .kind("ServiceCIDR", "servicecidrs")
+            .cluster()
+            .status()
+            .columns(&[
+                ("CIDRs", "string", "", 0, |o, _| cells::texts(o, &["spec", "cidrs"])),
+                ("Age", "string", "", 0, cells::age),
+            ])
+            .done(),
     ]
 }
 

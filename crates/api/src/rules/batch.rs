@@ -78,11 +78,9 @@ impl Rules for JobRules {
         if let Some(spec) = job.get_mut(&["spec"]) {
             default_spec(spec);
         }
-        let labels = meta::labels(job).is_none_or(crate::document::Map::is_empty);
-        if let (true, Some(template)) = (labels, job.get(&["spec", "template", "metadata", "labels"]).cloned())
-            && meta::uid(job).is_empty()
-        {
-            meta::set(job, "labels", template);
+        let bare = meta::labels(job).is_none_or(crate::document::Map::is_empty);
+        if let (true, Some(labels)) = (bare, job.get(&["spec", "template", "metadata", "labels"]).cloned()) {
+            meta::set(job, "labels", labels);
         }
     }
 

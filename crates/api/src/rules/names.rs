@@ -114,6 +114,15 @@ pub fn label_value(text: &str) -> Vec<String> {
     problems
 }
 
+/// An address in its canonical form, as the names of IPAddresses are.
+pub fn ip_address(text: &str) -> Vec<String> {
+    match text.parse::<std::net::IpAddr>() {
+        Ok(address) if address.to_string() == text => Vec::new(),
+        Ok(_) => vec!["must be a valid IP address in canonical form".into()],
+        Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".into()],
+    }
+}
+
 /// A name that can stand in a path, such as a role's.
 pub fn path_segment(text: &str) -> Vec<String> {
     if text == "." || text == ".." {

@@ -17,6 +17,18 @@ pub fn serve(call: &Call) -> Result<Response<Body>, Status> {
     Ok(render_entry(call, entry, StatusCode::OK))
 }
 
+/// Answers with the named object, which may have to be converted first.
+pub async fn serve_converted(call: &Call) -> Result<Response<Body>, Status> {
+    if call.form != Form::Object {
+        return serve(call);
+    }
+    let found = call.state.snapshot().get(&key(&call.kind, call.namespace(), &call.path.name)).map(|entry| decode(entry));
+    let object = found.ok_or_else(|| call.not_found())?;
+    let mut object = crate::conversion::one(&call.state, &call.kind, object, &call.api_version()).await?;
+    call.kind.to_served(call.version(), &mut object);
+    Ok(answer(StatusCode::OK, &object))
+}
+
 /// An entry in the form that the call asked for.
 pub fn render_entry(call: &Call, entry: &Stored, code: StatusCode) -> Response<Body> {
     match call.form {

@@ -28,11 +28,21 @@ enum Validation {
 }
 
 /// A document and what was odd about it.
+#[derive(Default)]
 pub struct Input {
     /// The document.
     pub document: Value,
     /// What the client is told.
     pub warnings: Vec<String>,
+    /// Fields that stand twice; not judged yet.
+    duplicates: Vec<String>,
+}
+
+impl Input {
+    /// A document without oddities.
+    pub fn new(document: Value) -> Self {
+        Self { document, ..Self::default() }
+    }
 }
 
 /// The media type of a body, without parameters.
@@ -46,11 +56,15 @@ pub fn media(headers: &HeaderMap) -> &str {
 /// # Errors
 /// `415` for another media type, `400` for a body that is none.
 pub fn parse(call: &Call, bytes: &[u8]) -> Result<Input, Status> {
-    let (document, problems) = match media(&call.parts.headers) {
-        "application/json" | "*/*" | "" => Value::parse_json(bytes).map_err(|error| {
-            Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {error}", call.kind.kind))
-        })?,
-        "application/yaml" | "application/apply-patch+yaml" => (parse_yaml(bytes)?, Vec::new()),
+    let (document, duplicates) = match media(&call.parts.headers) {
+        "application/json" | "*/*" | "" => {
+            let read = Value::parse_json(bytes).map_err(|error| {
+                Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {error}", call.kind.kind))
+            });
+            let (document, problems) = read?;
+            (document, problems.iter().map(ToString::to_string).collect())
+        }
+        "application/yaml" | "application/apply-patch+yaml" => yaml(bytes)?,
         crate::protobuf::MEDIA_TYPE => {
             (crate::protobuf::decode(bytes).map_err(|error| Status::bad_request(error.to_string()))?, Vec::new())
         }
@@ -59,24 +73,59 @@ pub fn parse(call: &Call, bytes: &[u8]) -> Result<Input, Status> {
     if document.as_object().is_none() {
         return Err(Status::bad_request(format!("the object provided is not a JSON object but {}", document.type_name())));
     }
-    let mut input = Input { document, warnings: Vec::new() };
-    let problems = problems.iter().map(ToString::to_string).collect();
-    judge(call, &mut input.warnings, problems)?;
-    Ok(input)
+    Ok(Input { document, warnings: Vec::new(), duplicates })
+}
+
+/// Reads YAML, and names a field that stands twice.
+fn yaml(bytes: &[u8]) -> Result<(Value, Vec<String>), Status> {
+    let refuse = |error: &dyn std::fmt::Display| Status::bad_request(format!("error decoding YAML: {error}"));
+    let text = std::str::from_utf8(bytes).map_err(|error| refuse(&error))?;
+    let strict = serde_saphyr::options! { legacy_octal_numbers: true };
+    let error = match serde_saphyr::from_str_with_options::<serde_json::Value>(text, strict) {
+        Ok(value) => return Ok((value.into(), Vec::new())),
+        Err(error) => error,
+    };
+    let shown = error.to_string();
+    let Some((_, key)) = shown.split_once("duplicate mapping key: ") else { return Err(refuse(&error)) };
+    let key = key.split([',', '\n', ' ']).next().unwrap_or_default().trim_matches('`');
+    let line = error.location().map_or(0, |location| location.line());
+    let lenient = serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
+    };
+    let value: serde_json::Value = serde_saphyr::from_str_with_options(text, lenient).map_err(|error| refuse(&error))?;
+    Ok((value.into(), vec![format!("line {line}: key \"{key}\" already set in map")]))
 }
 
 /// Reads YAML; JSON is YAML too.
 pub fn parse_yaml(bytes: &[u8]) -> Result<Value, Status> {
-    let text = std::str::from_utf8(bytes).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
-    let value: serde_json::Value =
-        serde_saphyr::from_str(text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
-    Ok(value.into())
+    yaml(bytes).map(|(value, _)| value)
 }
 
 /// Reads a document of the call's kind, with `apiVersion` and `kind` as the path says.
 pub fn object(call: &Call, bytes: &[u8]) -> Result<Input, Status> {
     let mut input = parse(call, bytes)?;
     check_kind(call, &mut input.document)?;
+    check_fields(call, &mut input)?;
+    Ok(input)
+}
+
+/// Reads a configuration of server-side apply, which may name no field that its kind does not have.
+pub fn configuration(call: &Call, bytes: &[u8]) -> Result<Input, Status> {
+    let mut input = parse(call, bytes)?;
+    check_kind(call, &mut input.document)?;
+    let unknown = call.version().schema().map(|schema| schema::unknown_fields(&input.document, schema)).unwrap_or_default();
+    if !unknown.is_empty() {
+        let fields: Vec<String> = unknown.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
+        let list = if fields.len() == 1 { fields.concat() } else { format!("errors:\n  {}", fields.join("\n  ")) };
+        let (namespace, kind) = (call.namespace(), &call.kind.kind);
+        let text = format!(
+            "failed to create typed patch object ({namespace}/{}; {}, Kind={kind}): {list}",
+            call.path.name,
+            call.api_version()
+        );
+        return Err(Status::new(api::status::Reason::Unknown, text));
+    }
     check_fields(call, &mut input)?;
     Ok(input)
 }
@@ -103,8 +152,12 @@ fn check_kind(call: &Call, document: &mut Value) -> Result<(), Status> {
 /// Reports unknown fields and, for built-in kinds, takes them away as a typed decoder would.
 pub fn check_fields(call: &Call, input: &mut Input) -> Result<(), Status> {
     let Some(schema) = call.version().schema() else { return Ok(()) };
-    let unknown = schema::unknown_fields(&input.document, schema);
-    judge(call, &mut input.warnings, unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect())?;
+    let mut odd: Vec<String> = Vec::new();
+    for path in schema::unknown_fields(&input.document, schema) {
+        odd.push(format!("unknown field \"{path}\""));
+    }
+    odd.append(&mut input.duplicates);
+    judge(call, &mut input.warnings, odd)?;
     if !call.kind.custom {
         schema::decode(&mut input.document, schema).map_err(|error| {
             let (kind, version) = (&call.kind.kind, &call.version().name);

@@ -74,6 +74,20 @@ pub fn serve(call: &Call) -> Result<Response<Body>, Status> {
     })
 }
 
+/// Answers with a collection whose objects may have to be converted first.
+pub async fn serve_converted(call: &Call) -> Result<Response<Body>, Status> {
+    if call.form != Form::Object {
+        return serve(call);
+    }
+    let page = page(call, &filter(call)?)?;
+    let objects: Vec<Value> = page.entries.iter().map(|entry| decode(entry)).collect();
+    let mut objects = crate::conversion::all(&call.state, &call.kind, objects, &call.api_version()).await?;
+    objects.iter_mut().for_each(|object| call.kind.to_served(call.version(), object));
+    let mut list = head(&call.kind.list_kind, &call.api_version(), &page);
+    list.set_at(&["items"], Value::Array(objects));
+    Ok(answer(StatusCode::OK, &list))
+}
+
 /// What the call's selectors ask for.
 pub fn filter(call: &Call) -> Result<Filter, Status> {
     let labels = match call.query.get("labelSelector") {

@@ -45,7 +45,7 @@ async fn change(call: &Call, body: &[u8]) -> Result<Response<Body>, Status> {
         let mut document = old.clone();
         call.kind.to_served(call.version(), &mut document);
         patched(call, media, &mut document, &patch)?;
-        let mut input = Input { document, warnings: Vec::new() };
+        let mut input = Input::new(document);
         input::check_fields(call, &mut input)?;
         *warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = input.warnings;
         call.kind.to_stored(call.version(), &mut input.document);
@@ -83,7 +83,7 @@ fn patched(call: &Call, media: &str, document: &mut Value, patch: &Value) -> Res
 
 /// Server-side apply: the body is what its manager wants of the object, no more.
 async fn apply(call: &Call, body: &[u8]) -> Result<Response<Body>, Status> {
-    let mut input = input::object(call, body)?;
+    let mut input = input::configuration(call, body)?;
     let Some(manager) = call.query.get("fieldManager") else {
         let error = FieldError::required("fieldManager", "is required for apply patch");
         return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
