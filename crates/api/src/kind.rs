@@ -146,6 +146,8 @@ pub struct SelectableField {
     pub name: Text,
     /// Where it stands in the stored version.
     pub path: Vec<Text>,
+    /// Where it stands when it is not there; empty when nowhere else.
+    pub otherwise: Vec<Text>,
     /// What counts when it is not there.
     pub default: &'static str,
 }
@@ -153,8 +155,9 @@ pub struct SelectableField {
 impl SelectableField {
     /// The value as a selector compares it.
     pub fn value<'v>(&self, object: &'v Value) -> Cow<'v, str> {
-        let found = self.path.iter().try_fold(object, |value, name| value.field(name));
-        match found {
+        let at = |path: &[Text]| path.iter().try_fold(object, |value, name| value.field(name));
+        let found = at(&self.path).filter(|value| !value.is_null() && value.as_str() != Some(""));
+        match found.or_else(|| at(&self.otherwise)) {
             Some(Value::String(text)) if !text.is_empty() => Cow::Borrowed(text),
             Some(Value::Bool(flag)) => Cow::Borrowed(if *flag { "true" } else { "false" }),
             Some(Value::Int(number)) => Cow::Owned(number.to_string()),

@@ -66,7 +66,11 @@ fn specimen(kind: &Kind) -> Value {
 }
 
 fn name(kind: &Kind) -> &'static str {
-    if &*kind.kind == "APIService" { "v1.g.example" } else { "specimen" }
+    match &*kind.kind {
+        "APIService" => "v1.g.example",
+        "IPAddress" => "10.43.7.7",
+        _ => "specimen",
+    }
 }
 
 #[tokio::test]

@@ -133,7 +133,7 @@ fn selectable(written: &Value) -> Arc<[SelectableField]> {
         let path = field.str_at(&["jsonPath"])?;
         let name = path.trim_start_matches('.').to_owned();
         let path = JsonPath::parse(path)?.fields()?.into_iter().map(Text::Owned).collect();
-        Some(SelectableField { name: Text::Owned(name), path, default: "" })
+        Some(SelectableField { name: Text::Owned(name), path, otherwise: Vec::new(), default: "" })
     };
     written.array_at(&["selectableFields"]).iter().filter_map(field).collect()
 }

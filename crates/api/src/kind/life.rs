@@ -49,6 +49,10 @@ impl Kind {
             }
         }
         self.rules.prepare(new, old, context);
+        // Built-in kinds have a status from the first moment, if an empty one.
+        if has_status && !self.custom {
+            new.default_at(&["status"], Value::object());
+        }
         self.count_generation(new, old);
     }
 

@@ -136,6 +136,7 @@ fn event() -> Kind {
             ("source", ""),
             ("type", ""),
         ])
+        .select_at("source", "source.component", "reportingComponent")
         .columns(&[
             ("Last Seen", "string", "", 0, cells::last_seen),
             ("Type", "string", "", 0, cells::kind_of),

@@ -111,9 +111,21 @@ impl Row {
         let field = |(name, default): &(&'static str, &'static str)| SelectableField {
             name: Text::Borrowed(name),
             path: name.split('.').map(Text::Borrowed).collect(),
+            otherwise: Vec::new(),
             default,
         };
         self.version().selectable_fields = fields.iter().map(field).collect();
+        self
+    }
+
+    /// A field that can be selected stands elsewhere than its name says: there, or else there.
+    pub(super) fn select_at(mut self, name: &str, path: &'static str, otherwise: &'static str) -> Self {
+        let mut fields = self.version().selectable_fields.to_vec();
+        for field in fields.iter_mut().filter(|field| field.name == name) {
+            field.path = path.split('.').map(Text::Borrowed).collect();
+            field.otherwise = otherwise.split('.').map(Text::Borrowed).collect();
+        }
+        self.version().selectable_fields = fields.into();
         self
     }
 

@@ -15,6 +15,7 @@ pub(super) fn events(kind: &mut Kind) {
     let field = |(name, path): &(&'static str, &'static str)| SelectableField {
         name: Text::Borrowed(name),
         path: path.split('.').map(Text::Borrowed).collect(),
+        otherwise: Vec::new(),
         default: "",
     };
     version.selectable_fields = [

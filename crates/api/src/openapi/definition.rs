@@ -156,6 +156,10 @@ fn extensions(map: &mut Map<String, Value>, schema: &Schema) {
 pub(super) fn custom(written: &Document, dialect: Dialect) -> Value {
     let mut schema = Value::from(written);
     if dialect == Dialect::V2 {
+        // An object that may be anything is published as just that.
+        if schema["x-kubernetes-preserve-unknown-fields"] == json!(true) {
+            schema = json!({});
+        }
         simplify(&mut schema);
     }
     schema["type"] = json!("object");
