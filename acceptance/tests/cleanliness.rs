@@ -73,9 +73,11 @@ fn folders(path: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             let path = entry.path();
-            // Others on this machine make groups of their own beside us.
-            if path.to_string_lossy().contains("coracle") || path.components().count() <= 5 {
-                found.insert(path.display().to_string());
+            let text = path.display().to_string();
+            // Others on this machine, other clusters among them, make groups of their own beside us.
+            let ours = std::env::var("CORACLE_CGROUP").is_ok_and(|root| text.contains(&root));
+            if ours || !text.contains("coracle") {
+                found.insert(text);
             }
             folders(&path, found);
         }

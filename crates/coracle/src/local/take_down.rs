@@ -125,9 +125,9 @@ pub fn remove_node(local: &Local, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Unmounts what stands below the data directory and below our part of `/run`.
+/// Unmounts what stands below the data directory.
 fn take_mounts(local: &Local) -> anyhow::Result<()> {
-    unmount_below(|path| path.starts_with(local.dir.path()) || path.starts_with("/run/coracle/"))
+    unmount_below(|path| path != local.dir.path() && path.starts_with(local.dir.path()))
 }
 
 /// Unmounts what is chosen, the last one first.
