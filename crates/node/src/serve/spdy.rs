@@ -17,6 +17,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Du
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::session::{ERROR, Piece, RESIZE, STDERR, STDIN, STDOUT, Wanted, Wire, WireEnd, wire};
 use super::{Body, Refusal};
@@ -284,7 +286,8 @@ pub(super) fn tunnel(stream: WebSocketStream<TokioIo<Upgraded>>) -> DuplexStream
                 return;
             }
         }
-        let _ = sink.close().await;
+        let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let _ = sink.send(Message::Close(Some(normal))).await;
     });
     ours
 }
