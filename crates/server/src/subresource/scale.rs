@@ -28,7 +28,12 @@ pub async fn serve(call: Call, body: Bytes) -> Result<Response<Body>, Status> {
     }
     let options = Options { update: true, ..input::options(&call)? };
     let media = input::media(&call.parts.headers).to_owned();
-    let given = if media == "application/apply-patch+yaml" { input::parse_yaml(&body)? } else { input_json(&body)? };
+    let given = match media.as_str() {
+        "application/apply-patch+yaml" => input::parse_yaml(&body)?,
+        // A whole Scale may come in protobuf; a patch is JSON under a name of its own.
+        _ if call.verb == "update" => input::parse(&call, &body)?.document,
+        _ => input_json(&body)?,
+    };
     let wanted = |old: Option<&Value>| {
         let old = old.ok_or_else(|| call.not_found())?;
         let mut scale = render(&call, old, paths);
