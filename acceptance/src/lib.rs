@@ -20,6 +20,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 /// A test: its name, a sentence, and what it does on a running cluster.
 pub type Case = (&'static str, fn(&Cluster) -> anyhow::Result<()>);
 
+/// A test that brings its own cluster up.
+pub type BareCase = (&'static str, fn() -> anyhow::Result<()>);
+
 /// Runs the cases on one fresh cluster of so many nodes, in an own network and mount namespace, and takes the cluster away.
 /// `at_once` cases run beside each other.
 pub fn run(nodes: u16, at_once: usize, cases: &'static [Case]) -> ExitCode {
@@ -43,7 +46,7 @@ pub fn run(nodes: u16, at_once: usize, cases: &'static [Case]) -> ExitCode {
 }
 
 /// Runs cases that bring clusters up themselves, one after the other, in an own network and mount namespace.
-pub fn run_without_cluster(cases: &'static [(&'static str, fn() -> anyhow::Result<()>)]) -> ExitCode {
+pub fn run_without_cluster(cases: &'static [BareCase]) -> ExitCode {
     let mut arguments = Arguments::from_args();
     if !arguments.list
         && let Some(code) = isolation::enter()
@@ -51,9 +54,8 @@ pub fn run_without_cluster(cases: &'static [(&'static str, fn() -> anyhow::Resul
         return code;
     }
     arguments.test_threads = Some(1);
-    let trial = |(name, case): &'static (&'static str, fn() -> anyhow::Result<()>)| {
-        Trial::test(*name, move || case().map_err(|error| Failed::from(format!("{error:?}"))))
-    };
+    let trial =
+        |(name, case): &'static BareCase| Trial::test(*name, move || case().map_err(|error| Failed::from(format!("{error:?}"))));
     libtest_mimic::run(&arguments, cases.iter().map(trial).collect()).exit_code()
 }
 

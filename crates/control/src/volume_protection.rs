@@ -25,7 +25,7 @@ pub fn claims(wiring: Wiring) -> Work {
         let told = queue.clone();
         pods.on_change(move |change| {
             // Only a pod that goes or ends sets a claim free.
-            if change.new.as_deref().is_none_or(|pod| decide::scheduling::pod::is_done(pod)) {
+            if change.new.as_deref().is_none_or(decide::scheduling::pod::is_done) {
                 for key in change.both().flat_map(|pod| used_claims(pod)) {
                     told.add(key);
                 }

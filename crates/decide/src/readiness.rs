@@ -16,8 +16,11 @@ pub enum Readiness {
 
 use Readiness::{Failed, Progressing, Ready};
 
+/// What the status of a kind says.
+type Rule = fn(&Value) -> Readiness;
+
 /// The rules, by kind; those of built-in kinds that are ready as soon as they exist are not named.
-const RULES: &[(&str, fn(&Value) -> Readiness)] = &[
+const RULES: &[(&str, Rule)] = &[
     ("Deployment", deployment),
     ("ReplicaSet", replicas),
     ("ReplicationController", replicas),

@@ -1,4 +1,5 @@
 //! The operator against the real API server and real Redis servers, on a node that the test plays.
+#![expect(clippy::print_stderr, reason = "how long things took is shown to whoever runs the tests")]
 
 mod world;
 

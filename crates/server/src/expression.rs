@@ -10,9 +10,12 @@ use api::status::{FieldError, FieldErrorKind};
 use kube_cel::cel::{self, Context, Program};
 use kube_cel::{CompiledSchema, KubeCelExt as _, Validator, compile_schema};
 
+/// A schema, held so that its place stays its own, and its rules.
+type Compiled = (Arc<Value>, Arc<CompiledSchema>);
+
 /// The compiled rules of the schemas that are in use. A schema is known by its place in memory, which it keeps while it is held here.
 #[derive(Default)]
-pub(crate) struct Rules(Mutex<HashMap<usize, (Arc<Value>, Arc<CompiledSchema>)>>);
+pub(crate) struct Rules(Mutex<HashMap<usize, Compiled>>);
 
 impl Rules {
     /// Forgets schemas that no kind has any more.

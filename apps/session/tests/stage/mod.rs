@@ -152,8 +152,8 @@ fn join(nodes: &[String]) {
             pause(50);
         }
     }
-    for number in 3..6 {
-        while !cli(&nodes[number], &["info", "replication"]).contains("master_link_status:up") {
+    for node in &nodes[3..6] {
+        while !cli(node, &["info", "replication"]).contains("master_link_status:up") {
             pause(50);
         }
     }

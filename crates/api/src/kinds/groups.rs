@@ -99,6 +99,7 @@ fn access() -> Vec<Kind> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of rows")]
 fn workloads() -> Vec<Kind> {
     vec![
         BATCH

@@ -164,12 +164,11 @@ fn check_peer(peer: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
     let selects = given(peer, &["podSelector"]) || given(peer, &["namespaceSelector"]);
     match peer.str_at(&["ipBlock", "cidr"]) {
         Some(_) if selects => errors.push(FieldError::forbidden(path, "may not specify both ipBlock and another peer")),
-        Some(block) => {
-            if block.parse::<ipnet::IpNet>().is_err() {
-                let text = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-                errors.push(FieldError::invalid(path.child("ipBlock").child("cidr"), block, text));
-            }
+        Some(block) if block.parse::<ipnet::IpNet>().is_err() => {
+            let text = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+            errors.push(FieldError::invalid(path.child("ipBlock").child("cidr"), block, text));
         }
+        Some(_) => {}
         None if !selects => errors.push(FieldError::required(path, "must specify a peer")),
         None => {}
     }

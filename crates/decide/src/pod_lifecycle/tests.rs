@@ -179,7 +179,8 @@ fn a_pod_past_its_deadline_ends_failed() {
 
 #[test]
 fn phases_follow_the_containers() {
-    let table: &[(&str, &[(&str, ContainerFacts)], &str)] = &[
+    type Row<'a> = (&'a str, &'a [(&'a str, ContainerFacts)], &'a str);
+    let table: &[Row<'_>] = &[
         ("Always", &[], "Pending"),
         ("Always", &[("a", running())], "Running"),
         ("Always", &[("a", exited(0))], "Running"),

@@ -121,9 +121,9 @@ fn claims_belong_to_whom_the_policy_says() {
 fn a_template_that_comes_back_is_the_same_revision_again() {
     let mut one = set(1, json!({}));
     let first = Arc::new(*revisions(&one, &[]).create.unwrap());
-    assert_eq!((first.revision, revisions(&one, &[first.clone()]).create), (Some(1), None));
+    assert_eq!((first.revision, revisions(&one, std::slice::from_ref(&first)).create), (Some(1), None));
     one.spec.template.spec.as_mut().unwrap().containers[0].image = Some("db:2".into());
-    let second = Arc::new(*revisions(&one, &[first.clone()]).create.unwrap());
+    let second = Arc::new(*revisions(&one, std::slice::from_ref(&first)).create.unwrap());
     assert_eq!(second.revision, Some(2));
     let back = revisions(&set(1, json!({})), &[first.clone(), second]);
     assert_eq!((back.create, back.renumber.unwrap().revision), (None, Some(3)));

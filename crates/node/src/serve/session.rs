@@ -25,23 +25,26 @@ pub(super) enum Piece {
     End,
 }
 
+/// A piece, and the channel that it came or goes by.
+pub(super) type Numbered = (u8, Piece);
+
 /// The session's end of the channels.
 pub(super) struct Wire {
-    inlet: mpsc::Receiver<(u8, Piece)>,
-    outlet: mpsc::Sender<(u8, Piece)>,
+    inlet: mpsc::Receiver<Numbered>,
+    outlet: mpsc::Sender<Numbered>,
 }
 
 impl Wire {
     /// Both directions apart.
-    pub(super) fn split(self) -> (mpsc::Receiver<(u8, Piece)>, mpsc::Sender<(u8, Piece)>) {
+    pub(super) fn split(self) -> (mpsc::Receiver<Numbered>, mpsc::Sender<Numbered>) {
         (self.inlet, self.outlet)
     }
 }
 
 /// The carrier's end of the channels.
 pub(super) struct WireEnd {
-    pub(super) to_session: mpsc::Sender<(u8, Piece)>,
-    pub(super) from_session: mpsc::Receiver<(u8, Piece)>,
+    pub(super) to_session: mpsc::Sender<Numbered>,
+    pub(super) from_session: mpsc::Receiver<Numbered>,
 }
 
 /// Both ends of fresh channels.
@@ -124,7 +127,7 @@ pub(super) async fn refuse_with(wire: Wire, message: &str, code: i32) {
     let _ = wire.outlet.send((ERROR, Piece::Data(told.to_string().into()))).await;
 }
 
-async fn read(mut inlet: mpsc::Receiver<(u8, Piece)>, mut stdin: Option<Input>, resize: impl Fn(u16, u16)) {
+async fn read(mut inlet: mpsc::Receiver<Numbered>, mut stdin: Option<Input>, resize: impl Fn(u16, u16)) {
     while let Some((channel, piece)) = inlet.recv().await {
         match (channel, piece) {
             (STDIN, Piece::Data(bytes)) => {
@@ -154,7 +157,7 @@ struct Size {
     height: u16,
 }
 
-async fn write(stream: Option<Output>, channel: u8, outlet: mpsc::Sender<(u8, Piece)>) {
+async fn write(stream: Option<Output>, channel: u8, outlet: mpsc::Sender<Numbered>) {
     let Some(mut stream) = stream else { return };
     let mut buffer = vec![0; BUFFER];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {

@@ -1,5 +1,6 @@
 //! Pods on the real kernel, as root, with the real server in this process. The program lives in a network namespace of its own, and is its
 //! own supervisor of pods, so it has a `main` of its own.
+#![expect(clippy::print_stderr, reason = "how long things took is shown to whoever runs the tests")]
 
 mod cluster;
 mod lives;
