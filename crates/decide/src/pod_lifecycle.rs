@@ -1,6 +1,7 @@
 //! A pod's life on its node: what is to be done next ([`plan`]) and how the pod is told about ([`status`]), from its spec and the facts that
 //! the node holds. Pure: the node observes, asks, and carries out without choosing. Never touches a container, never reads a clock.
 
+mod admission;
 mod back_off;
 mod conditions;
 mod phase;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 use serde::{Deserialize, Serialize};
 
+pub use admission::admit;
 pub use back_off::{BackOff, IMAGE_MAX_SECONDS, RESTART_MAX_SECONDS};
 pub use plan::{Action, Plan, Stop, plan, should_restart};
 pub use status::{Place, status};

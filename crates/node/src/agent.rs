@@ -15,6 +15,7 @@ use runtime::image::{ImageError, ImageStore};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::image_gc;
 use crate::network::{self, NetworkError, NetworkHandle, NetworkSettings};
 use crate::pod::Pods;
 use crate::register::{self, Authority, Joining, Machine, NodeKeeper, RegisterError, Report};
@@ -212,7 +213,7 @@ impl Starting {
         let name: Arc<str> = settings.name.as_str().into();
         tasks.spawn(register::keep_lease(client.clone(), name, uid));
         tasks.spawn(async move { keeper.run(node, reported).await });
-        tasks.spawn(until_ready(handle, site.images.clone(), reports, ready));
+        tasks.spawn(keep_report(handle, Arc::clone(&site), Arc::clone(&pods), reports, ready));
         let pki = settings.folder.join("pki");
         tasks.spawn(register::renew_client(Arc::clone(&self.joined), settings.name.clone(), pki.clone()));
         let (certificate, certified) = watch::channel(None);
@@ -265,18 +266,24 @@ async fn run_pods(client: kube::Client, pods: Arc<Pods>, site: Arc<Site>, name: 
     std::future::pending::<()>().await;
 }
 
-/// Says that the node takes pods as soon as its network does.
-async fn until_ready(network: NetworkHandle, images: ImageStore, reports: watch::Sender<Report>, ready: watch::Sender<bool>) {
-    match network.ready().await {
-        Ok(()) => {
-            let report = Report { images: image_report(&images), ..Report::default() };
-            reports.send_replace(report);
-            ready.send_replace(true);
-        }
-        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the node's network ended"),
+/// Says that the node takes pods as soon as its network does, and from then on which images are here.
+async fn keep_report(
+    network: NetworkHandle,
+    site: Arc<Site>,
+    pods: Arc<Pods>,
+    reports: watch::Sender<Report>,
+    ready: watch::Sender<bool>,
+) {
+    if let Err(error) = network.ready().await {
+        return tracing::error!(error = &error as &dyn std::error::Error, "the node's network ended");
     }
-    // The report lives as long as the agent.
-    reports.closed().await;
+    loop {
+        let disk_pressure = image_gc::make_room(&site, &pods).await;
+        let report = Report { images: image_report(&site.images), disk_pressure, ..Report::default() };
+        reports.send_if_modified(|known| std::mem::replace(known, report.clone()) != report);
+        ready.send_replace(true);
+        site.pulls.done.notified().await;
+    }
 }
 
 /// The images that are here, the largest first, as statuses tell of them.

@@ -3,6 +3,7 @@
 //! Decides nothing that `decide` can decide, and reaches the kernel by `runtime` and `net` alone. Never knows a server or a store.
 
 mod agent;
+mod image_gc;
 mod local_volumes;
 pub mod network;
 mod pod;

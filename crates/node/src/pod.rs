@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ::client::{Cache, Change};
-use decide::pod_lifecycle::Facts;
+use decide::pod_lifecycle::{Ended, Facts};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc;
 
@@ -107,7 +107,11 @@ impl Pods {
         if let Some(old) = &change.old
             && change.new.as_ref().is_none_or(|new| uid(new) != uid(old))
         {
-            self.send(&uid(old), Event::Gone(Some(Arc::clone(old))));
+            if !self.send(&uid(old), Event::Gone(Some(Arc::clone(old)))) {
+                // It had ended before this agent started: only what is on disk is left.
+                let _ = std::fs::remove_dir_all(self.site.pod_folder(&uid(old)));
+                let _ = std::fs::remove_dir_all(self.site.pod_logs(old));
+            }
         }
         let Some(pod) = &change.new else { return };
         if !self.send(&uid(pod), Event::Changed(Arc::clone(pod))) && !is_finished(pod) {
@@ -131,7 +135,8 @@ impl Pods {
             name: pod.metadata.name.clone().unwrap_or_default(),
         };
         self.handles.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), handle);
-        let worker = Worker::new(Arc::clone(&self.site), uid, Arc::clone(pod), view, events);
+        let rejected = if self.site.pod_folder(uid).exists() { None } else { self.admit(uid, pod) };
+        let worker = Worker::new(Arc::clone(&self.site), uid, Arc::clone(pod), view, events, rejected);
         let (pods, uid, ended) = (Arc::downgrade(self), uid.to_owned(), self.ended.clone());
         tokio::spawn(async move {
             worker.run(receiver).await;
@@ -140,6 +145,30 @@ impl Pods {
             }
             drop(ended);
         });
+    }
+
+    /// Why a pod that is new here is not taken in.
+    fn admit(&self, uid: &str, pod: &Pod) -> Option<Ended> {
+        // One that already ran here was taken in before.
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        if phase == Some("Running") || pod.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let all: Vec<Seen> = self.all();
+        let others = all.iter().filter(|seen| seen.pod.metadata.uid.as_deref() != Some(uid) && !is_done(&seen.pod));
+        let others: Vec<&Pod> = others.map(|seen| seen.pod.as_ref()).collect();
+        let node = Arc::clone(&self.site.node.borrow());
+        let ended = decide::pod_lifecycle::admit(pod, &node, &others)?;
+        let reason = match ended.reason.as_str() {
+            "OutOfcpu" => "OutOfcpu",
+            "OutOfmemory" => "OutOfmemory",
+            "OutOfpods" => "OutOfpods",
+            "OutOfephemeral-storage" => "OutOfephemeral-storage",
+            "NodeAffinity" => "NodeAffinity",
+            _ => "UnexpectedAdmissionError",
+        };
+        self.site.warning(pod, None, reason, ended.message.trim_start_matches("Pod was rejected: ").to_owned());
+        Some(ended)
     }
 
     /// Has every worker end, with its pod left as it is.
@@ -163,10 +192,20 @@ impl Pods {
     }
 }
 
+/// Whether a pod ended for good.
+fn is_done(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
 /// Whether nothing is left to do for a pod that this agent has not seen before.
 fn is_finished(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_none()
+    is_done(pod) && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// The pod whose folder this is, as it was last seen.
+pub(crate) fn on_disk(folder: &std::path::Path) -> Option<Pod> {
+    record::read_pod(folder)
 }
 
 /// Whether a pod has a container of this name, of whichever kind.

@@ -117,3 +117,36 @@ fn field_path(pod: &Pod, container: &str) -> String {
     };
     format!("spec.{list}{{{container}}}")
 }
+
+#[cfg(test)]
+impl Site {
+    /// A site whose API knows nothing.
+    pub(crate) fn for_tests(folder: &std::path::Path, network: Arc<dyn PodNetwork>) -> Self {
+        use ::client::cache::Options;
+        let nothing = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            let body = kube::client::Body::from(
+                br#"{"kind":"Status","apiVersion":"v1","status":"Failure","code":404,"reason":"NotFound"}"#.to_vec(),
+            );
+            Ok::<_, std::convert::Infallible>(http::Response::builder().status(404).body(body).unwrap_or_default())
+        });
+        let client = kube::Client::new(nothing, "default");
+        Self {
+            name: "node-1".into(),
+            folder: folder.to_owned(),
+            address: [127, 0, 0, 1].into(),
+            cgroup: "coracle-tests".into(),
+            dns: [10, 43, 0, 10].into(),
+            domain: "cluster.local".into(),
+            images: ImageStore::open(&folder.join("images")).unwrap_or_else(|error| panic!("{error}")),
+            pulls: <_>::default(),
+            network,
+            recorder: Recorder::new(client.clone(), "kubelet", "node-1"),
+            objects: Objects::new(client.clone()),
+            services: Cache::start(client.clone(), Options::default()),
+            _nodes: Cache::start(client.clone(), Options::default()),
+            node: watch::channel(Arc::default()).1,
+            memory: 1 << 30,
+            client,
+        }
+    }
+}

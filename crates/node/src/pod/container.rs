@@ -14,7 +14,7 @@ use runtime::container::{ContainerSpec, Device};
 use runtime::image::Image;
 
 pub(crate) use files::hostname;
-pub(crate) use limits::{pod_cgroup, pod_limits};
+pub(crate) use limits::{of_container as limits_of, pod_cgroup, pod_limits};
 
 use super::steps::volumes::Volumes;
 use crate::site::Site;

@@ -17,7 +17,11 @@ type Pull = Shared<BoxFuture<'static, Result<Image, String>>>;
 
 /// The pulls that run.
 #[derive(Default)]
-pub(crate) struct Pulls(Mutex<HashMap<String, Pull>>);
+pub(crate) struct Pulls {
+    running: Mutex<HashMap<String, Pull>>,
+    /// An image has come.
+    pub(crate) done: tokio::sync::Notify,
+}
 
 /// Why there is no image.
 #[derive(Clone, Debug)]
@@ -92,7 +96,7 @@ async fn join(site: &Site, pod: &Pod, image: &str) -> Result<Image, String> {
     // Another's secret must not let a pod in: pulls are joined by the credentials too.
     let key = format!("{image} {credentials:?}");
     let pull = {
-        let mut running = site.pulls.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = site.pulls.running.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || {
             let (images, name) = (site.images.clone(), image.to_owned());
             let credentials = credentials.into_iter().next();
@@ -101,7 +105,10 @@ async fn join(site: &Site, pod: &Pod, image: &str) -> Result<Image, String> {
         running.entry(key.clone()).or_insert_with(fresh).clone()
     };
     let pulled = pull.await;
-    site.pulls.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    site.pulls.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    if pulled.is_ok() {
+        site.pulls.done.notify_one();
+    }
     pulled
 }
 

@@ -1,10 +1,14 @@
 //! Walks the steps forward, noting on disk what is done.
 
-use super::steps::{Ground, STEPS, StepError};
+use super::steps::{Ground, STEPS, Step, StepError};
 
 /// Does the steps that are not done yet, until one fails.
 pub(super) async fn start(ground: &mut Ground) -> Result<(), StepError> {
-    for step in STEPS {
+    walk(STEPS, ground).await
+}
+
+pub(super) async fn walk(steps: &[&dyn Step], ground: &mut Ground) -> Result<(), StepError> {
+    for step in steps {
         if ground.record.has(step.name()) {
             continue;
         }

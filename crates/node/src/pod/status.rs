@@ -16,6 +16,9 @@ use crate::site::Site;
 /// How long a status that nobody waits for is held back.
 const HELD_BACK: Duration = Duration::from_millis(100);
 
+/// So often a last status is tried before a pod goes without it.
+const FAILURES_MAX: u32 = 6;
+
 /// What the API is told about one pod.
 pub(super) struct Teller {
     site: Arc<Site>,
@@ -71,7 +74,9 @@ impl Teller {
 
     /// Whether the API knows all, and nothing is on its way.
     pub(super) fn is_quiet(&self, pod: &Pod, facts: &Facts) -> bool {
-        self.closed || (self.writing.is_none() && self.wanted(pod, facts) == self.known)
+        // A status that the API refuses for good must not keep a pod from going.
+        let refused = self.failures > FAILURES_MAX;
+        self.closed || (self.writing.is_none() && (refused || self.wanted(pod, facts) == self.known))
     }
 
     /// Writes what changed, now or a little later.

@@ -8,6 +8,8 @@ mod init;
 mod policy;
 mod probes;
 mod sandbox;
+#[cfg(test)]
+mod tests;
 pub(crate) mod volumes;
 
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use decide::pod_lifecycle::{Action, Facts, Ground as Stage, plan};
+use decide::pod_lifecycle::{Action, Ended, Facts, Ground as Stage, plan};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -76,7 +76,14 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(site: Arc<Site>, uid: &str, pod: Arc<Pod>, view: Arc<View>, events: mpsc::UnboundedSender<Event>) -> Self {
+    pub(super) fn new(
+        site: Arc<Site>,
+        uid: &str,
+        pod: Arc<Pod>,
+        view: Arc<View>,
+        events: mpsc::UnboundedSender<Event>,
+        rejected: Option<Ended>,
+    ) -> Self {
         let folder = site.pod_folder(uid);
         let teller = Teller::new(Arc::clone(&site), events.clone(), &pod);
         Self {
@@ -85,7 +92,7 @@ impl Worker {
             seen: watch::Sender::new(Arc::clone(&pod)),
             view,
             events,
-            facts: Facts::default(),
+            facts: Facts { ended: rejected, ..Facts::default() },
             noted: Facts::default(),
             ground: None,
             ground_failures: 0,
@@ -178,6 +185,7 @@ impl Worker {
         if pod.metadata.deletion_timestamp.is_some() {
             self.preparing.cancel();
         }
+        self.resize(&pod);
         self.pod = pod;
         self.seen.send_replace(Arc::clone(&self.pod));
         self.teller.saw(&self.pod);

@@ -1,6 +1,5 @@
 //! A server and a node in this process; everything goes when it is dropped.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -305,6 +304,3 @@ pub fn shell(name: &str, script: &str) -> Value {
     json!({ "name": name, "image": "busybox:test", "command": ["sh", "-c", script] })
 }
 
-pub fn labels(all: &[(&str, &str)]) -> BTreeMap<String, String> {
-    all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-}

@@ -27,7 +27,7 @@ async fn written() {
     let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), "default");
     let secret = json!({ "metadata": { "name": "s" }, "stringData": { "key": "hidden" } });
     secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
-    let script = "cat /m/a; echo; cat /s/key; echo; cat /d/labels; echo; cat /sub; echo; stat -c %a /s/key; df -t tmpfs /mem | grep -c mem; \
+    let script = "cat /m/a; echo; cat /s/key; echo; cat /d/labels; echo; cat /sub; echo; stat -L -c %a /s/key; df -t tmpfs /mem | grep -c mem; \
                   test -s /var/run/secrets/kubernetes.io/serviceaccount/token && echo token; \
                   while true; do cat /m/a; echo; sleep 0.05; done";
     let mut container = shell("c", script);
@@ -57,7 +57,7 @@ async fn written() {
 
 async fn waits() {
     let cluster = Cluster::start().await;
-    let mut container = shell("c", "cat /m/a; exec sleep 3600");
+    let mut container = shell("c", "cat /m/a; echo; exec sleep 3600");
     container["volumeMounts"] = json!([{ "name": "m", "mountPath": "/m" }]);
     let volumes = json!([{ "name": "m", "configMap": { "name": "late" } }]);
     cluster.create("a", json!({ "volumes": volumes, "containers": [container] })).await;

@@ -55,7 +55,7 @@ fn page_size(bytes: i64) -> String {
 }
 
 /// The bounds of a container.
-pub(super) fn of_container(container: &Container) -> Limits {
+pub(crate) fn of_container(container: &Container) -> Limits {
     bounds(&container.resources.clone().unwrap_or_default())
 }
 

@@ -19,6 +19,7 @@ impl Step for Sandbox {
             if ground.sandbox.is_some() {
                 return Ok(());
             }
+            clear(ground).await?;
             let spec = spec(ground);
             let started = runtime::pod::Pod::start(spec).await;
             let pod =
@@ -30,17 +31,10 @@ impl Step for Sandbox {
 
     fn stop<'a>(&'a self, ground: &'a mut Ground) -> Done<'a> {
         Box::pin(async {
-            let folder = ground.folder.join("sandbox");
-            let pod = match ground.sandbox.take() {
-                Some(pod) => Some(pod),
-                None if folder.exists() => runtime::pod::Pod::adopt(&folder).await.ok().flatten(),
-                None => None,
-            };
-            if let Some(pod) = pod {
-                let stopped = pod.stop().await;
-                stopped.map_err(|error| StepError::caused("FailedKillPod", "error killing pod", &error))?;
+            match ground.sandbox.take() {
+                Some(pod) => end(pod).await,
+                None => clear(ground).await,
             }
-            Ok(())
         })
     }
 
@@ -55,6 +49,27 @@ impl Step for Sandbox {
                 None => Err(StepError::new("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")),
             }
         })
+    }
+}
+
+async fn end(pod: runtime::pod::Pod) -> Result<(), StepError> {
+    pod.stop().await.map_err(|error| StepError::caused("FailedKillPod", "error killing pod", &error))
+}
+
+/// Ends what an earlier attempt, or an agent before this one, left of a sandbox.
+async fn clear(ground: &Ground) -> Result<(), StepError> {
+    let folder = ground.folder.join("sandbox");
+    if !folder.exists() {
+        return Ok(());
+    }
+    if let Some(left) = runtime::pod::Pod::adopt(&folder).await.ok().flatten() {
+        end(left).await?;
+    }
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StepError::caused("FailedKillPod", &format!("cannot remove {}", folder.display()), &error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -322,6 +322,33 @@ impl Worker {
         live.stopping = Some(tokio_util::task::AbortOnDropHandle::new(tokio::spawn(run::stop(target, kill_at))));
     }
 
+    /// Gives running containers the bounds that a changed pod asks for.
+    pub(super) fn resize(&self, changed: &Pod) {
+        let Some(sandbox) = self.ground.as_ref().and_then(|ground| ground.sandbox.clone()) else { return };
+        let mut wanted = Vec::new();
+        for (name, live) in &self.live {
+            let (old, new) = (self.spec_of(name), run::container_of(changed, name));
+            let (Some(old), Some(new), Some(running)) = (old, new, &live.container) else { continue };
+            if old.resources != new.resources {
+                wanted.push((running.spec().id.clone(), container::limits_of(&new)));
+            }
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let all = container::pod_limits(changed);
+        tokio::spawn(async move {
+            // The pod's own bounds are widened before and narrowed after those of its containers.
+            let _ = sandbox.set_limits(None, &all).await;
+            for (id, limits) in wanted {
+                if let Err(error) = sandbox.set_limits(Some(&id), &limits).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a container keeps its bounds");
+                }
+            }
+            let _ = sandbox.set_limits(None, &all).await;
+        });
+    }
+
     fn is_leaving(&self) -> bool {
         self.pod.metadata.deletion_timestamp.is_some() || self.facts.ended.is_some()
     }

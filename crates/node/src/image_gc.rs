@@ -1,0 +1,55 @@
+//! Images that no pod of the machine uses go when the disk runs full. Looked at when an image has come, since that is what fills it.
+//! Local nodes share the images: the pods of the others are known by what they have on disk.
+
+use std::collections::BTreeSet;
+
+use crate::pod::Pods;
+use crate::register::disk_bytes;
+use crate::site::Site;
+
+/// From this share of the disk in use on, images are collected.
+const COLLECT_PERCENT: i64 = 85;
+/// From this share on, the node says that its disk is nearly full.
+const PRESSURE_PERCENT: i64 = 90;
+
+/// Collects if need be; returns whether the disk is still nearly full.
+pub(crate) async fn make_room(site: &Site, pods: &Pods) -> bool {
+    if used_percent(site) < COLLECT_PERCENT {
+        return false;
+    }
+    let mut in_use = BTreeSet::new();
+    let own = pods.all().into_iter().map(|seen| names(&seen.pod));
+    let of_others =
+        neighbours(site).iter().filter_map(|folder| crate::pod::on_disk(folder)).map(|pod| names(&pod)).collect::<Vec<_>>();
+    for name in own.chain(of_others).flatten() {
+        in_use.extend(site.images.find(&name).map(|image| image.id));
+    }
+    match site.images.collect(&in_use).await {
+        Ok(collected) => tracing::info!(images = collected.images.len(), bytes = collected.bytes, "images are collected"),
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "images are not collected"),
+    }
+    used_percent(site) >= PRESSURE_PERCENT
+}
+
+/// The folders of the pods of all nodes beside this one.
+fn neighbours(site: &Site) -> Vec<std::path::PathBuf> {
+    let entries = |path: &std::path::Path| {
+        std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let nodes = site.folder.parent().map(entries).unwrap_or_default();
+    nodes.iter().flat_map(|node| entries(&node.join("pods"))).collect()
+}
+
+fn used_percent(site: &Site) -> i64 {
+    let (all, free) = disk_bytes(&site.folder);
+    if all == 0 { 0 } else { (all - free) * 100 / all }
+}
+
+/// The images that a pod names.
+fn names(pod: &k8s_openapi::api::core::v1::Pod) -> Vec<String> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let plain = spec.containers.iter().chain(spec.init_containers.iter().flatten()).filter_map(|c| c.image.clone());
+    let ephemeral = spec.ephemeral_containers.iter().flatten().filter_map(|c| c.image.clone());
+    let volumes = spec.volumes.iter().flatten().filter_map(|volume| volume.image.as_ref()?.reference.clone());
+    plain.chain(ephemeral).chain(volumes).collect()
+}
