@@ -1,4 +1,4 @@
-//! Images that no pod of the machine uses go when the disk runs full. Looked at when an image has come, since that is what fills it.
+//! Images that this agent fetched and no pod of the machine uses go when the disk runs full; one that a person loaded is theirs to remove. Looked at when an image has come, since that is what fills it.
 //! Local nodes share the images: the pods of the others are known by what they have on disk.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,10 @@ pub(crate) async fn make_room(site: &Site, pods: &Pods) -> bool {
     if used_percent(site) < COLLECT_PERCENT {
         return false;
     }
-    let mut in_use = BTreeSet::new();
+    // What was not fetched may not be had again.
+    let fetched = site.pulls.fetched();
+    let all = site.images.list().into_iter().map(|image| image.id);
+    let mut in_use: BTreeSet<String> = all.filter(|id| !fetched.contains(id)).collect();
     let own = pods.all().into_iter().map(|seen| names(&seen.pod));
     let of_others =
         neighbours(site).iter().filter_map(|folder| crate::pod::on_disk(folder)).map(|pod| names(&pod)).collect::<Vec<_>>();

@@ -148,7 +148,8 @@ impl Ground<'_> {
                 return Some(failed(own, container, self.now));
             }
         }
-        own.restart_back_off.until(exit.finished).filter(|until| *until > self.now)?;
+        // A restart that is in work does not wait any more.
+        own.restart_back_off.until(exit.finished).filter(|until| *until > self.now && !own.starting)?;
         Some(("CrashLoopBackOff".into(), back_off_message(self.pod, container, own)))
     }
 

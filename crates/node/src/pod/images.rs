@@ -1,6 +1,6 @@
 //! Gets the image of a container: present, fetched or refused, as its pull policy says. One pull of an image at a time, whoever asks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -19,8 +19,17 @@ type Pull = Shared<BoxFuture<'static, Result<Image, String>>>;
 #[derive(Default)]
 pub(crate) struct Pulls {
     running: Mutex<HashMap<String, Pull>>,
+    /// The ids of the images that came.
+    fetched: Mutex<BTreeSet<String>>,
     /// An image has come.
     pub(crate) done: tokio::sync::Notify,
+}
+
+impl Pulls {
+    /// The ids of the images that came by a pull of this agent.
+    pub(crate) fn fetched(&self) -> BTreeSet<String> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Why there is no image.
@@ -106,7 +115,8 @@ async fn join(site: &Site, pod: &Pod, image: &str) -> Result<Image, String> {
     };
     let pulled = pull.await;
     site.pulls.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-    if pulled.is_ok() {
+    if let Ok(image) = &pulled {
+        site.pulls.fetched.lock().unwrap_or_else(PoisonError::into_inner).insert(image.id.clone());
         site.pulls.done.notify_one();
     }
     pulled

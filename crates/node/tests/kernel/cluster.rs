@@ -48,13 +48,21 @@ pub fn make_link() {
     run("link set node1 up");
 }
 
+fn blank() -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
 /// An archive as `docker save` makes it, of the static busybox of the host.
 pub fn archive(folder: &Path) -> std::path::PathBuf {
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].iter().map(Path::new).find(|path| path.exists());
     let busybox = std::fs::read(busybox.expect("busybox is missing: apt-get install busybox-static")).unwrap();
     let mut layer = tar::Builder::new(Vec::new());
     let mut add = |path: &str, bytes: &[u8], mode: u32| {
-        let mut header = tar::Header::new_gnu();
+        let mut header = blank();
         header.set_size(bytes.len() as u64);
         header.set_mode(mode);
         layer.append_data(&mut header, path, bytes).unwrap();
@@ -66,13 +74,13 @@ pub fn archive(folder: &Path) -> std::path::PathBuf {
         "sh", "cat", "echo", "sleep", "id", "ls", "mount", "touch", "grep", "hostname", "kill", "nc", "httpd", "env", "seq",
         "stat", "tr", "wget", "nslookup", "df", "date",
     ] {
-        let mut header = tar::Header::new_gnu();
+        let mut header = blank();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
         header.set_mode(0o777);
         layer.append_link(&mut header, format!("bin/{name}"), "busybox").unwrap();
     }
-    let mut header = tar::Header::new_gnu();
+    let mut header = blank();
     header.set_entry_type(tar::EntryType::Directory);
     header.set_size(0);
     header.set_mode(0o1777);
@@ -94,7 +102,7 @@ pub fn archive(folder: &Path) -> std::path::PathBuf {
     for (name, bytes) in
         [("layer.tar", layer), ("config.json", config.to_string().into()), ("manifest.json", manifest.to_string().into())]
     {
-        let mut header = tar::Header::new_gnu();
+        let mut header = blank();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
         all.append_data(&mut header, name, bytes.as_slice()).unwrap();
@@ -273,9 +281,12 @@ impl Cluster {
         for pod in self.pods().list(&ListParams::default()).await.unwrap() {
             self.remove(&pod.metadata.name.unwrap_or_default()).await;
         }
-        let left: Vec<_> =
-            std::fs::read_dir(self.node_folder().join("pods")).unwrap().flatten().map(|entry| entry.path()).collect();
-        assert!(left.is_empty(), "left behind: {left:?}");
+        // The object goes a moment before the folder.
+        let begun = Instant::now();
+        while !self.left().is_empty() {
+            assert!(begun.elapsed() < SOON, "left behind: {:?}", self.left());
+            client::queue::pause(Duration::from_millis(10)).await;
+        }
         if let Some(agent) = self.agent.take() {
             agent.stop().await;
         }
@@ -284,9 +295,35 @@ impl Cluster {
         let left: Vec<&str> = mounts.lines().filter(|line| line.contains(&own)).collect();
         assert!(left.is_empty(), "mounts are left: {left:?}");
         self.shutdown.cancel();
-        let _ = self.serving.await;
-        let _ = runtime::cgroup::remove(self.settings.cgroup.trim_start_matches('/'));
-        let _ = runtime::cgroup::remove(&format!("coracle-nodetest-{}", std::process::id()));
+        let _ = (&mut self.serving).await;
+    }
+
+    /// The folders of pods that are still there.
+    fn left(&self) -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(self.node_folder().join("pods")).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    }
+}
+
+impl Drop for Cluster {
+    /// What a failed test leaves.
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        let cgroup = format!("coracle-nodetest-{}", std::process::id());
+        let _ = runtime::cgroup::kill(&cgroup);
+        for folder in self.left() {
+            let uid = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let _ = net::namespace::remove(&format!("coracle-pod-{uid}"));
+        }
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let mut paths: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+        paths.retain(|path| Path::new(path).starts_with(self.folder.path()));
+        paths.sort_unstable();
+        for path in paths.into_iter().rev() {
+            let _ = rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH);
+        }
+        for path in [self.settings.cgroup.trim_start_matches('/'), &cgroup] {
+            let _ = runtime::cgroup::remove(path);
+        }
     }
 }
 
@@ -303,4 +340,3 @@ pub fn is_ready(pod: &Pod) -> bool {
 pub fn shell(name: &str, script: &str) -> Value {
     json!({ "name": name, "image": "busybox:test", "command": ["sh", "-c", script] })
 }
-

@@ -19,7 +19,8 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Done, Ground, Step, StepError};
-use crate::site::Site;
+use crate::site::{Held, Site};
+use payload::Maker;
 pub(crate) use payload::{fs_group, is_written};
 use tokens::Tokens;
 
@@ -30,6 +31,8 @@ pub(crate) struct Volumes {
     tokens: Tokens,
     /// Something that written volumes are made of has changed.
     changed: Arc<Notify>,
+    /// Objects that are watched ahead of the first write.
+    ahead: Mutex<Vec<Held>>,
     refreshing: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
@@ -41,6 +44,16 @@ impl Volumes {
 
     fn put(&self, name: &str, path: PathBuf) {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), path);
+    }
+
+    /// Asks for what written volumes are made of while the sandbox is made: the step then finds it.
+    pub(crate) async fn warm(self: Arc<Self>, site: Arc<Site>, pod: Arc<Pod>) {
+        let mut maker = Maker { site: &site, pod: &pod, tokens: &self.tokens, held: Vec::new(), renew_at: None };
+        for volume in wanted(&pod).iter().filter(|volume| is_written(volume)) {
+            // What fails is told by the step.
+            let _ = maker.payload(volume).await;
+        }
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = maker.held;
     }
 
     /// Has written volumes looked at again: the pod's own labels or annotations changed.
@@ -113,6 +126,7 @@ impl Step for VolumesStep {
             }
             let refresher = refresh::Refresher::new(ground, written);
             let first = refresher.write().await.map_err(|(volume, why)| failed(&volume, &why))?;
+            ground.volumes.ahead.lock().unwrap_or_else(PoisonError::into_inner).clear();
             let task = AbortOnDropHandle::new(tokio::spawn(refresher.run(first)));
             *ground.volumes.refreshing.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
             Ok(())

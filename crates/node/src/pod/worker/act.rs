@@ -47,6 +47,7 @@ impl Worker {
         self.facts.ground_busy = true;
         self.preparing = CancellationToken::new();
         let (events, cancelled) = (self.events.clone(), self.preparing.clone());
+        tokio::spawn(Arc::clone(&ground.volumes).warm(Arc::clone(&self.site), Arc::clone(&self.pod)));
         tokio::spawn(async move {
             let walked = cancelled.run_until_cancelled(start::start(&mut ground)).await;
             let result = walked.unwrap_or_else(|| Err(StepError::new("Cancelled", "the pod is to stop")));
