@@ -9,8 +9,9 @@ use crate::site::Site;
 
 /// From this share of the disk in use on, images are collected.
 const COLLECT_PERCENT: i64 = 85;
-/// From this share on, the node says that its disk is nearly full.
-const PRESSURE_PERCENT: i64 = 90;
+/// With less than this left, the node says that its disk is nearly full: enough for logs and writable layers to go on for a while,
+/// and no share of the disk, which on a large one would turn pods away for nothing.
+const FREE_BYTES_MIN: i64 = 1 << 30;
 
 /// Collects if need be; returns whether the disk is still nearly full.
 pub(crate) async fn make_room(site: &Site, pods: &Pods) -> bool {
@@ -31,7 +32,7 @@ pub(crate) async fn make_room(site: &Site, pods: &Pods) -> bool {
         Ok(collected) => tracing::info!(images = collected.images.len(), bytes = collected.bytes, "images are collected"),
         Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "images are not collected"),
     }
-    used_percent(site) >= PRESSURE_PERCENT
+    disk_bytes(&site.folder).1 < FREE_BYTES_MIN
 }
 
 /// The folders of the pods of all nodes beside this one.

@@ -241,8 +241,11 @@ impl Cluster {
 
     /// Removes a pod and waits until its object is gone.
     pub async fn remove(&self, name: &str) {
-        let _ = self.pods().delete(name, &DeleteParams::default()).await;
         let begun = Instant::now();
+        match self.pods().delete(name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            deleted => drop(deleted.unwrap()),
+        }
         while self.pods().get_opt(name).await.unwrap().is_some() {
             assert!(begun.elapsed() < SOON, "{name} does not go");
             client::queue::pause(Duration::from_millis(10)).await;

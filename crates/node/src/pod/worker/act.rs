@@ -132,7 +132,8 @@ impl Worker {
         tokio::spawn(async move {
             let well = match api.delete(&name, &params).await {
                 Ok(_) => true,
-                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => true,
+                // Another object of the name is told by the watch, which ends this worker.
+                Err(kube::Error::Api(status)) if status.is_not_found() => true,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "a pod's object is not removed yet");
                     ::client::queue::pause(std::time::Duration::from_secs(1)).await;
