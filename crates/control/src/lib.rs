@@ -6,7 +6,9 @@
 mod apply;
 mod claim;
 mod discovery;
+mod disruption;
 mod endpoints;
+mod expiry;
 mod garbage;
 mod job;
 mod namespace;
@@ -27,7 +29,9 @@ pub use wiring::{Controller, Handle, Settings, Wiring, Work, identity, start, st
 
 /// Every controller. Upstream's names: whose rights each has, and who it says it is in events and logs.
 pub const CONTROLLERS: &[Controller] = &[
+    Controller { name: "certificate-controller", run: expiry::requests },
     Controller { name: "deployment-controller", run: rollout::run },
+    Controller { name: "disruption-controller", run: disruption::run },
     Controller { name: "endpoint-controller", run: endpoints::legacy },
     Controller { name: "endpointslice-controller", run: endpoints::run },
     Controller { name: "endpointslicemirroring-controller", run: endpoints::mirror },
@@ -44,6 +48,7 @@ pub const CONTROLLERS: &[Controller] = &[
     Controller { name: "replication-controller", run: replica_set::replication_controllers },
     Controller { name: "root-ca-cert-publisher", run: root_ca::run },
     Controller { name: "service-account-controller", run: service_account::run },
-    Controller { name: "ttl-after-finished-controller", run: job::expire },
     Controller { name: "statefulset-controller", run: stateful_set::run },
+    Controller { name: "token-cleaner", run: expiry::tokens },
+    Controller { name: "ttl-after-finished-controller", run: job::expire },
 ];

@@ -1,5 +1,6 @@
 //! Pure decisions: a snapshot, the time and a seed in; a plan and its why out. Never sees a socket, a file, a clock or entropy.
 
+pub mod disruption;
 pub mod dns_answer;
 pub mod endpoints;
 pub mod garbage;
