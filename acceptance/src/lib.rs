@@ -1,12 +1,16 @@
 //! Black-box tests of a whole cluster. Owns how a cluster is brought up for a test, apart from whatever else runs on the machine, and
 //! taken away after it; knows nothing of Coracle but its command line and the Kubernetes API.
 
+mod chromium;
 mod cluster;
+pub mod demo;
 mod image;
 mod isolation;
 mod patience;
 mod program;
+pub mod web;
 
+pub use chromium::Chromium;
 pub use cluster::{Cluster, binary};
 pub use image::{BUSYBOX, busybox_archive};
 pub use isolation::enter as isolate;

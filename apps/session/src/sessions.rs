@@ -25,8 +25,9 @@ use crate::{
     token::{Token, TokenHash},
 };
 
-/// How long a write waits for its replica.
-const REPLICA_WAIT: Duration = Duration::from_millis(1000);
+/// How long a write waits for its replica before it is tried again: some hundred times as long as a copy takes. Without any replica Redis
+/// waits it out in full.
+const REPLICA_WAIT: Duration = Duration::from_millis(200);
 /// A session's last use is written at most this often, so that reading pages is not writing.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 /// Sessions of one user; the oldest end when there are more.

@@ -16,7 +16,7 @@ mod view;
 pub use check::{check_placement, check_plan};
 pub use facts::{Member, Seen, Snapshot};
 pub use place::{Placement, Unplaced, place};
-pub use plan::{Action, CATCH_UP_SLACK_BYTES, How, Plan, Step, TAKE_OVER_AFTER_SECONDS, Wait, plan};
+pub use plan::{Action, CATCH_UP_SLACK_BYTES, How, Plan, SETTLED_SECONDS, Step, TAKE_OVER_AFTER_SECONDS, Wait, plan};
 pub use slots::{Range, SLOTS, SlotSet};
 pub use upkeep::{Berth, Disk, Nodes, Pod, Upkeep, upkeep};
 pub use view::{Known, Role, View, table};

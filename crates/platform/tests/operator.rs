@@ -42,6 +42,7 @@ async fn assert_one_cluster(world: &World, status: &Status) {
     }
 }
 
+// What users of other operators suffer from: a shard's master and replica end on one node, or one node holds two masters after failovers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_is_made_as_the_brief_draws_it_and_stays_whole_through_every_loss() {
     let world = World::new(71, 3).await;
@@ -95,6 +96,7 @@ async fn a_cluster_is_made_as_the_brief_draws_it_and_stays_whole_through_every_l
     assert_eq!(world.claims().await.len(), 6);
 }
 
+// What users of other operators suffer from: a restart creates a second cluster; after a restart, members keep stale addresses.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_is_killed_while_it_creates_makes_one_cluster_all_the_same() {
     let mut world = World::new(72, 3).await;

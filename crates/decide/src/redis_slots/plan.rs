@@ -12,6 +12,9 @@ pub const CATCH_UP_SLACK_BYTES: u64 = 64 * 1024;
 /// A dead master's replica is made master by force after so long, when Redis's own election cannot do it.
 pub const TAKE_OVER_AFTER_SECONDS: i64 = 10;
 
+/// Masters are spread without those who are away once these are away for so long.
+pub const SETTLED_SECONDS: i64 = 60;
+
 /// One command to one member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -269,7 +272,11 @@ fn agree(facts: &Facts<'_>, plan: &mut Plan) {
 fn hand_over(facts: &Facts<'_>, plan: &mut Plan) {
     let shape = facts.snapshot.shape;
     let calm = plan.steps.is_empty() && plan.waits.iter().all(|wait| matches!(wait.reason, "MemberAway" | "Syncing"));
-    if !calm || !(1..=shape.shards).all(|shard| facts.holder(shard).is_some_and(|id| facts.by_id(id).is_some())) {
+    // Who left a moment ago will be back, and his place with him: others do not move for it.
+    let unsettled = facts
+        .away()
+        .any(|member| member.last_id.as_deref().and_then(|id| facts.away_seconds(id)).is_none_or(|s| s < SETTLED_SECONDS));
+    if !calm || unsettled || !(1..=shape.shards).all(|shard| facts.holder(shard).is_some_and(|id| facts.by_id(id).is_some())) {
         return;
     }
     for (shard, target) in masters::targets(facts) {

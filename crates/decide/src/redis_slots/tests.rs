@@ -72,6 +72,24 @@ fn masters_that_were_made_on_one_node_are_spread_once_their_replicas_lie_on_othe
 }
 
 #[test]
+fn nobody_moves_for_a_member_that_is_away_for_a_moment_but_masters_are_evened_without_one_that_stays_away() {
+    let mut simulation = Simulation::new(THREE);
+    settles(&mut simulation).unwrap();
+    simulation.stop(seat(1, 0));
+    (0..10).for_each(|_| drop((simulation.plan(usize::MAX), simulation.tick())));
+    let mut snapshot = simulation.snapshot();
+    for member in &mut snapshot.members {
+        let number = if member.seat.is_masters() { member.seat.shard } else { member.seat.shard % 3 + 1 };
+        member.node = format!("node-{number}");
+    }
+    assert_eq!(plan(&snapshot).steps, []);
+    snapshot.now = snapshot.now.checked_add(jiff::SignedDuration::from_secs(SETTLED_SECONDS)).unwrap();
+    let plan = plan(&snapshot);
+    assert_eq!(check_plan(&snapshot, &plan), Vec::<String>::new());
+    assert_eq!(plan.steps.len(), 1, "node-2 has two masters, node-1 none and a replica: {plan:#?}");
+}
+
+#[test]
 fn an_online_replica_that_is_behind_is_not_handed_the_shard() {
     let mut simulation = Simulation::new(THREE);
     settles(&mut simulation).unwrap();

@@ -162,6 +162,9 @@ fn container(cluster: &RedisCluster, seat: Seat) -> Value {
     let from = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     let mut ready = script("ready");
     (ready["periodSeconds"], ready["timeoutSeconds"], ready["failureThreshold"]) = (json!(5), json!(3), json!(2));
+    // Soon ready, but for one that reads a large disk.
+    let mut started = script("ready");
+    (started["periodSeconds"], started["timeoutSeconds"], started["failureThreshold"]) = (json!(1), json!(3), json!(3600));
     json!({
         "name": "redis",
         "image": cluster.spec.image,
@@ -176,6 +179,7 @@ fn container(cluster: &RedisCluster, seat: Seat) -> Value {
             {"name": "bus", "containerPort": seat.port() + BUS_OFFSET, "protocol": "TCP"},
         ],
         "resources": cluster.spec.resources.clone().unwrap_or_else(|| json!({"requests": {"cpu": "10m", "memory": "32Mi"}})),
+        "startupProbe": started,
         "readinessProbe": ready,
         "lifecycle": {"preStop": script("stop")},
         "securityContext": {
