@@ -1,4 +1,4 @@
-//! `certificatesigningrequests/approval`: only the conditions `Approved` and `Denied` change, and not both ways.
+//! `certificatesigningrequests/approval`: only conditions and metadata change, and `Approved` and `Denied` not both ways.
 
 use api::document::{Value, meta};
 use api::status::{FieldError, Status};
@@ -8,11 +8,9 @@ const KINDS: [&str; 2] = ["Approved", "Denied"];
 /// The stored request with the conditions of the update. `now` fills in times that the update leaves out.
 pub fn apply(stored: &Value, update: &Value, now: jiff::Timestamp) -> Result<Value, Status> {
     let given = update.array_at(&["status", "conditions"]);
-    let mut conditions: Vec<Value> =
-        stored.array_at(&["status", "conditions"]).iter().filter(|c| !is_verdict(c)).cloned().collect();
-    for (at, condition) in given.iter().enumerate().filter(|(_, c)| is_verdict(c)) {
-        conditions.push(completed(condition, stored, at, now)?);
-    }
+    let conditions: Result<Vec<Value>, Status> =
+        given.iter().enumerate().map(|(at, condition)| completed(condition, stored, at, now)).collect();
+    let conditions = conditions?;
     let verdicts = |kind: &str| conditions.iter().any(|c| c.str_at(&["type"]) == Some(kind));
     if KINDS.iter().all(|kind| verdicts(kind)) {
         let error =
@@ -28,6 +26,12 @@ pub fn apply(stored: &Value, update: &Value, now: jiff::Timestamp) -> Result<Val
     }
     let mut answered = stored.clone();
     answered.set_at(&["status", "conditions"], conditions);
+    for field in ["annotations", "labels"] {
+        match update.get(&["metadata", field]) {
+            Some(value) => meta::set(&mut answered, field, value.clone()),
+            None => drop(answered.remove_at(&["metadata", field])),
+        }
+    }
     Ok(answered)
 }
 
@@ -38,7 +42,7 @@ fn is_verdict(condition: &Value) -> bool {
 fn completed(condition: &Value, stored: &Value, at: usize, now: jiff::Timestamp) -> Result<Value, Status> {
     let mut condition = condition.clone();
     let status = condition.str_at(&["status"]).unwrap_or_default();
-    if !matches!(status, "" | "True") {
+    if is_verdict(&condition) && !matches!(status, "" | "True") {
         let field = format!("status.conditions[{at}].status");
         return Err(invalid(stored, FieldError::not_supported(field, status, &["True"])));
     }
@@ -58,12 +62,12 @@ mod tests {
     use crate::testing::json;
 
     #[test]
-    fn an_approval_changes_the_verdict_alone() {
+    fn an_approval_changes_conditions_alone() {
         let stored = json(
             r#"{"metadata":{"name":"c"},"spec":{"signerName":"s"},"status":{"conditions":[{"type":"Failed","status":"True"}]}}"#,
         );
         let update = json(
-            r#"{"spec":{"signerName":"other"},"status":{"certificate":"x","conditions":[{"type":"Approved","reason":"r"}]}}"#,
+            r#"{"spec":{"signerName":"other"},"status":{"certificate":"x","conditions":[{"type":"Failed","status":"True"},{"type":"Approved","reason":"r"}]}}"#,
         );
         let now = jiff::Timestamp::from_second(0).unwrap();
         let answered = apply(&stored, &update, now).unwrap();
