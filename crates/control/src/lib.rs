@@ -5,6 +5,8 @@
 
 mod apply;
 mod claim;
+mod cron_job;
+mod daemon_set;
 mod discovery;
 mod disruption;
 mod endpoints;
@@ -30,6 +32,8 @@ pub use wiring::{Controller, Handle, Settings, Wiring, Work, identity, start, st
 /// Every controller. Upstream's names: whose rights each has, and who it says it is in events and logs.
 pub const CONTROLLERS: &[Controller] = &[
     Controller { name: "certificate-controller", run: expiry::requests },
+    Controller { name: "cronjob-controller", run: cron_job::run },
+    Controller { name: "daemon-set-controller", run: daemon_set::run },
     Controller { name: "deployment-controller", run: rollout::run },
     Controller { name: "disruption-controller", run: disruption::run },
     Controller { name: "endpoint-controller", run: endpoints::legacy },

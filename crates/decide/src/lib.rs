@@ -1,5 +1,7 @@
 //! Pure decisions: a snapshot, the time and a seed in; a plan and its why out. Never sees a socket, a file, a clock or entropy.
 
+pub mod cron_job;
+pub mod daemon_set;
 pub mod disruption;
 pub mod dns_answer;
 pub mod endpoints;
