@@ -1,11 +1,15 @@
 //! The first line of `main`: this binary is also the supervisor of a pod and the keeper of a machine. Never returns in such a process.
 
+mod allocator;
+
 use std::{
     io,
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::OnceLock,
 };
+
+pub use allocator::Allocator;
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 static SEALED: OnceLock<Option<OwnedFd>> = OnceLock::new();
