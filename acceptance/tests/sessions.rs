@@ -129,9 +129,9 @@ struct Load {
 
 impl Load {
     fn start(at_once: usize) -> Self {
-        let (stop, signed_in) = <(Arc<AtomicBool>, Arc<Mutex<Vec<Browser>>>)>::default();
+        let (stop, browsers) = <(Arc<AtomicBool>, Arc<Mutex<Vec<Browser>>>)>::default();
         let threads = (0..at_once).map(|number| {
-            let (stop, all) = (Arc::clone(&stop), Arc::clone(&signed_in));
+            let (stop, all) = (Arc::clone(&stop), Arc::clone(&browsers));
             thread::spawn(move || {
                 for name in demo::LOAD.iter().cycle().skip(number) {
                     if stop.load(Ordering::Relaxed) {
@@ -144,7 +144,7 @@ impl Load {
                 }
             })
         });
-        Self { threads: threads.collect(), stop, signed_in }
+        Self { threads: threads.collect(), stop, signed_in: browsers }
     }
 
     /// Every acknowledged session that the app still keeps is there.

@@ -26,8 +26,11 @@ pub(super) fn bounds(set: &DaemonSet, nodes: i32) -> Bounds {
     Bounds { unavailable: if surge == 0 { unavailable.max(1) } else { unavailable }, surge }
 }
 
+/// A node's new pod and its old one, if there are.
+type Pair<'p> = (Option<&'p Arc<Pod>>, Option<&'p Arc<Pod>>);
+
 /// The one new and the one old pod of a node; nothing when there are more of either.
-fn pair<'p>(pods: &'p [Arc<Pod>], hash: &str) -> Option<(Option<&'p Arc<Pod>>, Option<&'p Arc<Pod>>)> {
+fn pair<'p>(pods: &'p [Arc<Pod>], hash: &str) -> Option<Pair<'p>> {
     let (new, old): (Vec<_>, Vec<_>) = pods.iter().filter(|pod| !is_ending(pod)).partition(|pod| is_new(pod, hash));
     (new.len() <= 1 && old.len() <= 1).then(|| (new.first().copied(), old.first().copied()))
 }
