@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: runtime::early::Allocator<tikv_jemallocator::Jemalloc> = runtime::early::Allocator(tikv_jemallocator::Jemalloc);
 
 fn main() -> ExitCode {
     // First of all: supervisors of pods and the keeper are this binary too, and stay as small as a process can be.
