@@ -98,20 +98,24 @@ func makeBases() (map[base]v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	busybox, err := os.CreateTemp("", "busybox")
+	folder, err := os.MkdirTemp("", "images")
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(busybox.Name())
-	if err := extract(tree, "bin/busybox", busybox); err != nil {
-		return nil, err
+	defer os.RemoveAll(folder)
+	busybox, bash := filepath.Join(folder, "busybox"), filepath.Join(folder, "bash")
+	for wanted, file := range map[string]string{"bin/busybox": busybox, "bin/bash-static": bash} {
+		if err := extract(tree, wanted, file); err != nil {
+			return nil, err
+		}
 	}
-	listed, err := exec.Command(busybox.Name(), "--list").Output()
+	listed, err := exec.Command(busybox, "--list").Output()
 	if err != nil {
 		return nil, fmt.Errorf("list the applets of busybox: %w", err)
 	}
 	applets := strings.Fields(string(listed))
-	small, err := newLayer().dir("bin", 0o755).file("bin/busybox", busybox.Name(), 0o755).userland(applets).done()
+	// The shell of Debian's busybox drops variables such as `data-1`, which upstream's passes on as bash does.
+	small, err := newLayer().dir("bin", 0o755).file("bin/busybox", busybox, 0o755).file("bin/sh", bash, 0o755).userland(applets).done()
 	if err != nil {
 		return nil, err
 	}

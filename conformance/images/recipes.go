@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ const (
 )
 
 // packages are what the commands of the tests call.
-var packages = []string{"bash", "bind9-dnsutils", "busybox-static", "curl", "dash", "iperf", "iproute2", "libc-bin", "netcat-openbsd", "nginx-light", "socat"}
+var packages = []string{"bash", "bash-static", "bind9-dnsutils", "busybox-static", "curl", "dash", "iperf", "iproute2", "libc-bin", "netcat-openbsd", "nginx-light", "socat"}
 
 // recipe says how one image of the suite is made.
 type recipe struct {
@@ -91,12 +92,12 @@ user daemon daemon;
 var errNotThere = errors.New("the Debian tree lacks a file")
 
 // extract copies one file of a tree and makes it executable.
-func extract(tree []byte, wanted string, to *os.File) error {
+func extract(tree []byte, wanted, to string) error {
 	entries := tar.NewReader(bytes.NewReader(tree))
 	for {
 		header, err := entries.Next()
 		if err == io.EOF {
-			return errNotThere
+			return fmt.Errorf("%w: %s", errNotThere, wanted)
 		}
 		if err != nil {
 			return err
@@ -104,12 +105,10 @@ func extract(tree []byte, wanted string, to *os.File) error {
 		if clean(header.Name) != wanted {
 			continue
 		}
-		if _, err := io.Copy(to, entries); err != nil {
+		content, err := io.ReadAll(entries)
+		if err != nil {
 			return err
 		}
-		if err := to.Chmod(0o755); err != nil {
-			return err
-		}
-		return to.Close()
+		return os.WriteFile(to, content, 0o755)
 	}
 }

@@ -32,7 +32,8 @@ pub fn service(call: &Call, old: Option<&Value>, new: &mut Value) -> Result<(), 
         for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"] {
             new.remove_at(&["spec", field]);
         }
-        return Ok(());
+        // Ports of nodes that it had before its type changed go too.
+        return ports(call, &snapshot, settings, old, new);
     }
     address(call, &snapshot, settings, old, new)?;
     ports(call, &snapshot, settings, old, new)

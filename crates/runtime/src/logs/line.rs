@@ -31,8 +31,9 @@ pub(super) fn format(data: &[u8], last: bool, stream: &str, now: SystemTime, out
                 add(&rest[..PIECE_BYTES], "P");
                 taken += PIECE_BYTES;
             }
+            // A line that never got its end is a part, so that readers give no newline that nobody wrote.
             None if last => {
-                add(rest, "F");
+                add(rest, "P");
                 taken = data.len();
             }
             None => break,
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn whole_lines_are_taken_and_a_part_waits_for_its_end() {
         assert_eq!(lines(b"a\n\nb", false), (vec!["F a".into(), "F ".into()], 3));
-        assert_eq!(lines(b"a\n\nb", true), (vec!["F a".into(), "F ".into(), "F b".into()], 4));
+        assert_eq!(lines(b"a\n\nb", true), (vec!["F a".into(), "F ".into(), "P b".into()], 4));
         assert_eq!(lines(b"", true), (vec![], 0));
     }
 
