@@ -39,6 +39,7 @@ pub(super) fn rows() -> Vec<Kind> {
     let mut rows = Vec::new();
     rows.extend(access());
     rows.extend(workloads());
+    rows.extend(steering());
     rows.extend(network());
     rows.extend(cluster());
     rows
@@ -148,6 +149,12 @@ fn workloads() -> Vec<Kind> {
             .rules(&crate::rules::autoscaler::AutoscalerRules)
             .with(served_twice::autoscaler)
             .done(),
+    ]
+}
+
+/// What limits and steers pods.
+fn steering() -> Vec<Kind> {
+    vec![
         POLICY
             .kind("PodDisruptionBudget", "poddisruptionbudgets")
             .short(&["pdb"])
