@@ -6,6 +6,7 @@ mod act;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use client::{
@@ -17,7 +18,7 @@ use client::{
 use decide::garbage::{Graph, Uid};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
 use crate::{
     apply::ApplyError,
@@ -27,6 +28,10 @@ use crate::{
 
 /// Kinds that own nothing, are owned by nothing, and are many.
 const IGNORED: &[(&str, &str)] = &[("", "events"), ("events.k8s.io", "events")];
+
+/// How long after its definition a kind may come to be served, and when that is looked for first; each later look waits twice as long.
+const AWAITED_MAX: Duration = Duration::from_secs(10);
+const AWAITED_FIRST: Duration = Duration::from_millis(5);
 
 /// What waits to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,6 +59,15 @@ struct Collector {
     queue: Queue<Job>,
     graph: Mutex<Graph>,
     kinds: Mutex<Kinds>,
+    awaited: Mutex<Awaited>,
+}
+
+/// Custom kinds whose definition came or went, and that discovery does not show, or still shows: the server tells of a definition before it serves it.
+#[derive(Default)]
+struct Awaited {
+    /// By the name of the definition: whether it is to be served.
+    kinds: HashMap<String, bool>,
+    since: Option<Instant>,
 }
 
 /// The kinds that are followed. Their numbers are never used twice.
@@ -84,8 +98,9 @@ pub fn run(wiring: Wiring) -> Work {
             queue: queue.clone(),
             graph: Mutex::default(),
             kinds: Mutex::default(),
+            awaited: Mutex::default(),
         });
-        let mut backoff = Backoff::new(std::time::Duration::from_millis(50), std::time::Duration::from_secs(10));
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(10));
         while let Err(error) = collector.discover().await {
             tracing::debug!(error = &error as &dyn std::error::Error, "the kinds are not known yet");
             pause(backoff.next()).await;
@@ -101,16 +116,16 @@ pub fn run(wiring: Wiring) -> Work {
 
 async fn reconcile(collector: Arc<Collector>, job: Job) -> Result<Next, ApplyError> {
     match job {
-        Job::Discover => collector.discover().await?,
-        Job::Judge(uid) => collector.judge(uid).await?,
+        Job::Discover => collector.discover().await,
+        Job::Judge(uid) => collector.judge(uid).await.map(|()| Next::OnChange),
     }
-    Ok(Next::OnChange)
 }
 
 impl Collector {
     /// Follows kinds that are new, and forgets those that are gone with all their objects.
-    async fn discover(self: &Arc<Self>) -> Result<(), ApplyError> {
+    async fn discover(self: &Arc<Self>) -> Result<Next, ApplyError> {
         let found = discover(&self.client).await.map_err(ApplyError::read("the kinds"))?;
+        let next = lock(&self.awaited).met_by(&found);
         let mut wanted = found
             .into_iter()
             .filter(|resource| ["list", "watch", "delete"].iter().all(|verb| resource.has(verb)))
@@ -135,7 +150,7 @@ impl Collector {
             kinds.all.push(Arc::clone(&resource));
             kinds.followed.insert(path.clone(), self.follow(kind, path, &resource));
         }
-        Ok(())
+        Ok(next)
     }
 
     fn follow(self: &Arc<Self>, kind: u16, path: String, resource: &Resource) -> Feed {
@@ -146,10 +161,11 @@ impl Collector {
         let collector = Arc::downgrade(self);
         let take = move |event: Event<Object>| {
             let Some(collector) = collector.upgrade() else { return };
-            collector.take(kind, event);
-            if defines_kinds && *sender.borrow() {
+            if defines_kinds {
+                lock(&collector.awaited).note(&event);
                 collector.queue.add(Job::Discover);
             }
+            collector.take(kind, event);
             sender.send_if_modified(|filled| !std::mem::replace(filled, true));
         };
         let keep = |object: &mut Object| {
@@ -209,6 +225,32 @@ impl Collector {
         let kinds = lock(&self.kinds);
         let mut served = kinds.followed.values().filter_map(|feed| kinds.all.get(usize::from(feed.kind)));
         served.find(|resource| resource.group == group && resource.kind == kind).cloned()
+    }
+}
+
+impl Awaited {
+    fn note(&mut self, event: &Event<Object>) {
+        let name = |object: &Object| object.metadata.name.clone().unwrap_or_default();
+        match event {
+            Event::Replaced(objects, _) => self.kinds.extend(objects.iter().map(|object| (name(object), true))),
+            Event::Applied(object, _) => drop(self.kinds.insert(name(object), true)),
+            Event::Deleted(object, _) => drop(self.kinds.insert(name(object), false)),
+            Event::Reached(_) => return,
+        }
+        self.since = Some(Instant::now());
+    }
+
+    /// Forgets what these resources show; says when to look for the rest. A definition that is refused is never served, so that the wait has an end.
+    fn met_by(&mut self, found: &[Resource]) -> Next {
+        let served = |name: &str| found.iter().any(|resource| format!("{}.{}", resource.plural, resource.group) == name);
+        self.kinds.retain(|name, wanted| served(name) != *wanted);
+        match self.since.map(|since| since.elapsed()) {
+            Some(waited) if !self.kinds.is_empty() && waited < AWAITED_MAX => Next::After(waited.max(AWAITED_FIRST)),
+            _ => {
+                self.kinds.clear();
+                Next::OnChange
+            }
+        }
     }
 }
 
