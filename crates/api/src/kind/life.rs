@@ -53,7 +53,10 @@ impl Kind {
         if has_status && !self.custom {
             new.default_at(&["status"], Value::object());
         }
-        self.count_generation(new, old);
+        // What the scheduler says is not what somebody wished for: a pod that got its node is at its first generation still.
+        if context.subresource != Some("binding") {
+            self.count_generation(new, old);
+        }
     }
 
     /// Puts the generation: 1 at first, one more when what it counts has changed.
