@@ -9,7 +9,7 @@ use super::{Body, Endpoint, Refusal, parameters, spdy, websocket};
 use crate::pod::Seen;
 
 /// The protocols of sessions over a WebSocket, the best first.
-const PROTOCOLS: &[&str] = &["v5.channel.k8s.io", "v4.channel.k8s.io"];
+const PROTOCOLS: &[&str] = &["v5.channel.k8s.io", "v4.channel.k8s.io", websocket::PLAIN];
 
 /// The run of a container that lives, and its pod.
 pub(super) fn running(endpoint: &Endpoint, namespace: &str, pod: &str, container: &str) -> Result<(Seen, String), Refusal> {

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::session::{Piece, Wire, WireEnd, wire};
+use super::session::{ERROR, Piece, Wire, WireEnd, wire};
 use super::{Body, Refusal};
 
 /// How a session that is over is closed (RFC 6455, 7.4.1).
@@ -25,6 +25,9 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// With this channel a client closes another one (v5).
 const CLOSE: u8 = 255;
+
+/// The first protocol: how the program ended is plain text, and nothing when it ended well.
+pub(super) const PLAIN: &str = "channel.k8s.io";
 
 /// Whether a request wants a WebSocket.
 pub(super) fn is_asked(request: &Request<Incoming>) -> bool {
@@ -81,11 +84,19 @@ impl Agreed {
 pub(super) async fn channels(upgrade: OnUpgrade, protocol: &'static str) -> Option<Wire> {
     let stream = open(upgrade).await?;
     let (ours, theirs) = wire();
-    tokio::spawn(carry(stream, theirs, protocol.starts_with("v5")));
+    tokio::spawn(carry(stream, theirs, protocol));
     Some(ours)
 }
 
-async fn carry(stream: WebSocketStream<TokioIo<Upgraded>>, end: WireEnd, closes: bool) {
+/// The text of a status that is no success.
+fn plain(status: &[u8]) -> Option<Bytes> {
+    let status: serde_json::Value = serde_json::from_slice(status).ok()?;
+    let failed = status["status"] != "Success";
+    failed.then(|| status["message"].as_str().unwrap_or_default().to_owned().into())
+}
+
+async fn carry(stream: WebSocketStream<TokioIo<Upgraded>>, end: WireEnd, protocol: &'static str) {
+    let closes = protocol.starts_with("v5");
     let WireEnd { to_session, mut from_session } = end;
     let (mut sink, mut stream) = stream.split();
     let reading = async move {
@@ -110,6 +121,7 @@ async fn carry(stream: WebSocketStream<TokioIo<Upgraded>>, end: WireEnd, closes:
     let writing = async move {
         while let Some((channel, piece)) = from_session.recv().await {
             let Piece::Data(bytes) = piece else { continue };
+            let Some(bytes) = (if channel == ERROR && protocol == PLAIN { plain(&bytes) } else { Some(bytes) }) else { continue };
             let mut message = Vec::with_capacity(bytes.len() + 1);
             message.push(channel);
             message.extend_from_slice(&bytes);
@@ -125,4 +137,17 @@ async fn carry(stream: WebSocketStream<TokioIo<Upgraded>>, end: WireEnd, closes:
     writing.await;
     // What the client still sends is read until it closes too: an unread rest would reset the connection, and with it what it has not read.
     let _ = tokio::time::timeout(CLOSE_MAX, &mut reading).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::session::outcome;
+    use super::*;
+
+    #[test]
+    fn the_first_protocol_tells_failures_alone_and_as_text() {
+        assert_eq!(plain(outcome(0).to_string().as_bytes()), None);
+        let told = plain(outcome(3).to_string().as_bytes()).expect("a failure");
+        assert_eq!(told, "command terminated with non-zero exit code: exit status 3");
+    }
 }
