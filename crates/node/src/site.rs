@@ -127,7 +127,9 @@ impl Site {
             let body = kube::client::Body::from(
                 br#"{"kind":"Status","apiVersion":"v1","status":"Failure","code":404,"reason":"NotFound"}"#.to_vec(),
             );
-            Ok::<_, std::convert::Infallible>(http::Response::builder().status(404).body(body).unwrap_or_default())
+            let mut response = http::Response::new(body);
+            *response.status_mut() = http::StatusCode::NOT_FOUND;
+            Ok::<_, std::convert::Infallible>(response)
         });
         let client = kube::Client::new(nothing, "default");
         Self {
