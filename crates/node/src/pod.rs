@@ -106,12 +106,11 @@ impl Pods {
         let uid = |pod: &Arc<Pod>| pod.metadata.uid.clone().unwrap_or_default();
         if let Some(old) = &change.old
             && change.new.as_ref().is_none_or(|new| uid(new) != uid(old))
+            && !self.send(&uid(old), Event::Gone(Some(Arc::clone(old))))
         {
-            if !self.send(&uid(old), Event::Gone(Some(Arc::clone(old)))) {
-                // It had ended before this agent started: only what is on disk is left.
-                let _ = std::fs::remove_dir_all(self.site.pod_folder(&uid(old)));
-                let _ = std::fs::remove_dir_all(self.site.pod_logs(old));
-            }
+            // It had ended before this agent started: only what is on disk is left.
+            let _ = std::fs::remove_dir_all(self.site.pod_folder(&uid(old)));
+            let _ = std::fs::remove_dir_all(self.site.pod_logs(old));
         }
         let Some(pod) = &change.new else { return };
         if !self.send(&uid(pod), Event::Changed(Arc::clone(pod))) && !is_finished(pod) {

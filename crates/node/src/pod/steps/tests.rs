@@ -141,7 +141,7 @@ async fn an_agent_that_dies_after_any_step_goes_on_with_the_next() {
 
 #[tokio::test]
 async fn what_cannot_be_undone_is_told_and_keeps_nothing_else_from_being_undone() {
-    for staying in 0..NAMES.len() {
+    for (staying, name) in NAMES.into_iter().enumerate() {
         let dir = tempfile::tempdir().unwrap();
         let there = Arc::default();
         let mut ground = ground(dir.path());
@@ -150,8 +150,8 @@ async fn what_cannot_be_undone_is_told_and_keeps_nothing_else_from_being_undone(
         start::walk(&all, &mut ground).await.unwrap();
         let failures = stop::walk(&all, &mut ground).await;
         assert_eq!(failures.len(), 1);
-        assert_eq!(*there.lock().unwrap(), [NAMES[staying]]);
-        assert_eq!(ground.record.steps, [NAMES[staying]], "it is known that this one is still there");
+        assert_eq!(*there.lock().unwrap(), [name]);
+        assert_eq!(ground.record.steps, [name], "it is known that this one is still there");
     }
 }
 
