@@ -100,7 +100,6 @@ fn access() -> Vec<Kind> {
     ]
 }
 
-#[expect(clippy::too_many_lines, reason = "a table of rows")]
 fn workloads() -> Vec<Kind> {
     vec![
         BATCH
