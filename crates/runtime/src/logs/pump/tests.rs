@@ -53,7 +53,7 @@ async fn lines_flow_to_the_file_and_to_listeners() {
     assert_eq!(listener.recv().await, None);
     let mut lines = fixture.lines();
     lines.sort();
-    assert_eq!(lines, ["stderr F bad", "stdout F prompt> one"]);
+    assert_eq!(lines, ["stderr P bad", "stdout F prompt> one"], "a line that never ended stays a part");
 }
 
 #[tokio::test]
