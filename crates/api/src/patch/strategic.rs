@@ -125,6 +125,7 @@ fn merge_list(list: &mut Vec<Value>, changes: &[Value], field: Option<&Schema>, 
         *list = kept.cloned().collect();
         return Ok(());
     }
+    let before: Vec<Option<Value>> = list.iter().map(|item| item.field(key).cloned()).collect();
     for change in changes {
         let Some(id) = change.field(key) else {
             return Err(PatchError::Form(format!("map: {change} does not contain declared merge key: {key} (in {name})")));
@@ -144,7 +145,25 @@ fn merge_list(list: &mut Vec<Value>, changes: &[Value], field: Option<&Schema>, 
             }
         }
     }
+    interleave(list, changes, &before, key);
     Ok(())
+}
+
+/// Items that the patch names come in its order, the others between them as they stood; a new item goes before those that follow it nowhere.
+fn interleave(list: &mut Vec<Value>, changes: &[Value], before: &[Option<Value>], key: &str) {
+    let rank = |item: &Value| changes.iter().position(|change| change.field(key) == item.field(key));
+    let place = |item: &Value| before.iter().position(|id| id.as_ref() == item.field(key));
+    let (mut named, others): (Vec<Value>, Vec<Value>) = std::mem::take(list).into_iter().partition(|item| rank(item).is_some());
+    named.sort_by_key(rank);
+    let mut others = others.into_iter().peekable();
+    for item in named {
+        let limit = place(&item);
+        while let Some(other) = others.next_if(|other| limit.is_some() && place(other) < limit) {
+            list.push(other);
+        }
+        list.push(item);
+    }
+    list.extend(others);
 }
 
 /// Puts the items that the order names into that order; the others keep their place relative to the one before them.
@@ -189,6 +208,11 @@ mod tests {
     #[test]
     fn lists_are_merged_by_their_key_and_plain_ones_replaced() {
         let table = [
+            (
+                r#"{"containers":[{"name":"a"},{"name":"b"},{"name":"c"}]}"#,
+                r#"{"containers":[{"name":"b","image":"2"},{"name":"new"}]}"#,
+                r#"{"containers":[{"name":"a"},{"name":"b","image":"2"},{"name":"new"},{"name":"c"}]}"#,
+            ),
             (
                 r#"{"containers":[{"name":"a","image":"1"},{"name":"b"}]}"#,
                 r#"{"containers":[{"name":"a","image":"2"}]}"#,

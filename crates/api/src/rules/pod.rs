@@ -267,6 +267,16 @@ pub(crate) fn validate_spec(spec: &Value, field: &str) -> Vec<FieldError> {
             seen.push(name);
         }
     }
+    for (at, sysctl) in spec.array_at(&["securityContext", "sysctls"]).iter().enumerate() {
+        let name = sysctl.str_at(&["name"]).unwrap_or_default();
+        let path = format!("{field}.securityContext.sysctls[{at}].name");
+        if name.is_empty() {
+            errors.push(FieldError::required(path, ""));
+        } else if !is_sysctl(name) {
+            let problem = format!("must have at most {SYSCTL_MAX} characters and match regex {SYSCTL}");
+            errors.push(FieldError::invalid(path, name, problem));
+        }
+    }
     let policy = spec.str_at(&["restartPolicy"]).unwrap_or_default();
     if !matches!(policy, "Always" | "OnFailure" | "Never") {
         errors.push(FieldError::not_supported(format!("{field}.restartPolicy"), policy, &["Always", "Never", "OnFailure"]));
@@ -282,6 +292,21 @@ pub(crate) fn validate_spec(spec: &Value, field: &str) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+/// The longest name of a kernel setting, and its form as users are told it.
+const SYSCTL_MAX: usize = 253;
+const SYSCTL: &str = "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
+
+/// Whether a text has the form of [`SYSCTL`].
+fn is_sysctl(name: &str) -> bool {
+    let edge = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    name.len() <= SYSCTL_MAX
+        && name.split(['.', '/']).all(|segment| {
+            let bytes = segment.as_bytes();
+            let inner = bytes.iter().all(|byte| matches!(byte, b'-' | b'_') || edge(Some(byte)));
+            edge(bytes.first()) && edge(bytes.last()) && inner
+        })
 }
 
 fn validate_container(container: &Value, path: &str, spec: &Value, errors: &mut Vec<FieldError>) {
@@ -339,4 +364,19 @@ fn validate_change(new: &Value, old: &Value) -> Vec<FieldError> {
                   `spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
                   previously negative)";
     vec![FieldError::forbidden("spec", detail)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_kernel_settings_have_segments_that_begin_and_end_well() {
+        for name in ["kernel.shmmax", "net/ipv4/conf.all-x_y", "safe-and-unsafe", "1"] {
+            assert!(is_sysctl(name), "{name}");
+        }
+        for name in ["foo-", "bar..", "", ".a", "A", "a b"] {
+            assert!(!is_sysctl(name), "{name}");
+        }
+    }
 }
