@@ -1,0 +1,129 @@
+//! The functions that templates may call: one table, joined from one constant a family.
+//!
+//! The evaluator counts, checks and converts arguments by a row's signature as Go's reflection does, so that a body never looks whether
+//! it got what its signature says. A body touches the world through [`Call`] alone.
+
+mod templates;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::OnceLock;
+
+use crate::value::{Str, Type, Value};
+
+/// A family of functions and its name in the documents.
+pub type Family = (&'static str, &'static [Function]);
+
+/// Every family.
+pub const FAMILIES: &[Family] = &[("templates", templates::FUNCTIONS)];
+
+/// One function, as its Go signature has it.
+pub struct Function {
+    /// The name in templates.
+    pub name: &'static str,
+    /// The types of the parameters; the last is that of each further argument where the function is variadic.
+    pub params: &'static [Type],
+    /// Whether the last parameter takes any number of arguments, none too.
+    pub variadic: bool,
+    /// One line for the documents.
+    pub doc: &'static str,
+    /// The body. Arguments are of the types that `params` says: what a list, map or object type got as nil is a nil of that type.
+    pub call: Body,
+}
+
+/// What a function does.
+pub type Body = fn(&mut Call<'_>, &[Value]) -> Result<Value, Failure>;
+
+/// The function of a name.
+pub fn find(name: &str) -> Option<&'static Function> {
+    static INDEX: OnceLock<HashMap<&'static str, &'static Function>> = OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        FAMILIES.iter().flat_map(|(_, functions)| *functions).map(|function| (function.name, function)).collect()
+    });
+    index.get(name).copied()
+}
+
+/// What templates may learn of the world, handed in by whoever renders.
+pub trait Facts {
+    /// The time.
+    fn now(&self) -> jiff::Timestamp;
+
+    /// The zone that Go would call local.
+    fn zone(&self) -> jiff::tz::TimeZone {
+        jiff::tz::TimeZone::UTC
+    }
+
+    /// Fills with random bytes.
+    fn random(&self, bytes: &mut [u8]);
+
+    /// An object or a list of objects of the cluster; an empty map where there is none.
+    fn lookup(&self, _api_version: &str, _kind: &str, _namespace: &str, _name: &str) -> Result<Value, String> {
+        Ok(Value::Map(crate::value::Map::any()))
+    }
+
+    /// An address of a host; empty where names are not to be resolved.
+    fn resolve_host(&self, _name: &str) -> String {
+        String::new()
+    }
+}
+
+/// The evaluator, as functions see it.
+pub trait Templates {
+    /// Renders a named template.
+    fn include(&mut self, name: &Str, data: Value) -> Result<Value, Failure>;
+
+    /// Renders a text as a template.
+    fn tpl(&mut self, text: &Str, data: Value) -> Result<Value, Failure>;
+}
+
+/// What a running function may use besides its arguments.
+pub struct Call<'a> {
+    /// The world.
+    pub facts: &'a dyn Facts,
+    /// Whether this is linting, where `required` and `fail` let pass.
+    pub lint: bool,
+    /// The evaluator.
+    pub templates: &'a mut dyn Templates,
+}
+
+/// An error of a function: its text, and below it the texts of the errors that it wraps.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Failure {
+    /// The whole text, with what it wraps.
+    pub text: String,
+    /// The texts of what it wraps, outermost first. How Helm lays out an error depends on them.
+    pub wrapped: Vec<String>,
+}
+
+impl Failure {
+    /// An error that wraps none.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), wrapped: Vec::new() }
+    }
+
+    /// Puts a text before an error, as Go's `%w` at the end does.
+    pub fn wrapping(before: &str, inner: &Self) -> Self {
+        let mut wrapped = vec![inner.text.clone()];
+        wrapped.extend(inner.wrapped.iter().cloned());
+        Self { text: format!("{before}{}", inner.text), wrapped }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:?}", self.name, self.params)
+    }
+}
