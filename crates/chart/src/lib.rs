@@ -5,3 +5,4 @@
 
 pub mod functions;
 pub mod value;
+pub mod yaml;
