@@ -43,10 +43,8 @@ fn values_are_written_as_go_writes_them() {
     println!("SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let values: Vec<Json> = (0..number("CASES", 4000)).map(|_| generate::value(&mut random, 4)).collect();
-    let questions: Vec<Json> = values
-        .iter()
-        .flat_map(|value| ["write", "pretty"].map(|op| json!({"op": op, "value": value})))
-        .collect();
+    let questions: Vec<Json> =
+        values.iter().flat_map(|value| ["write", "pretty"].map(|op| json!({"op": op, "value": value}))).collect();
     let answers = oracle(&questions);
     assert_eq!(answers.len(), questions.len());
     for (value, answers) in values.iter().zip(answers.chunks(2)) {

@@ -161,14 +161,11 @@ pub(super) fn is_base_60(text: &str) -> bool {
     }
     let mut parts = whole.split(':');
     let first = parts.next().unwrap_or_default();
-    let first_fits = first.starts_with(|c: char| c.is_ascii_digit())
-        && first.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let first_fits = first.starts_with(|c: char| c.is_ascii_digit()) && first.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     let rest: Vec<&str> = parts.collect();
     first_fits
         && !rest.is_empty()
-        && rest.iter().all(|part| {
-            matches!(part.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9'])
-        })
+        && rest.iter().all(|part| matches!(part.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']))
 }
 
 /// The four layouts that go-yaml takes for dates, with the leniency of Go's `time.Parse`.

@@ -143,9 +143,7 @@ impl Writer {
         if self.generation == Generation::Third {
             return Ok(Cow::Borrowed(text));
         }
-        let refused = |c: char| {
-            matches!(c, '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
-        };
+        let refused = |c: char| matches!(c, '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
         if text.is_ascii() && !text.contains('\u{7f}') {
             return Ok(Cow::Borrowed(text));
         }

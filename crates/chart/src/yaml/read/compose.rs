@@ -18,11 +18,18 @@ pub(super) struct Node {
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    Scalar { value: String, tag: Option<String>, implicit: bool },
+    Scalar {
+        value: String,
+        tag: Option<String>,
+        implicit: bool,
+    },
     Sequence(Vec<NodeId>),
     /// Keys and values in turn.
     Mapping(Vec<NodeId>),
-    Alias { name: String, target: NodeId },
+    Alias {
+        name: String,
+        target: NodeId,
+    },
 }
 
 #[derive(Debug)]
