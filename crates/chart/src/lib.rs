@@ -4,5 +4,12 @@
 //! [`functions::Facts`].
 
 pub mod functions;
+pub mod parse;
+pub mod print;
 pub mod value;
 pub mod yaml;
+
+/// Where less stack than this is left, recursion goes on on a new segment.
+pub(crate) const RED_ZONE: usize = 128 * 1024;
+/// How large such a segment is.
+pub(crate) const SEGMENT: usize = 4 * 1024 * 1024;

@@ -1,0 +1,1 @@
+//! Texts in, trees or Go's error texts out.
