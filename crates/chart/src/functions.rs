@@ -3,7 +3,25 @@
 //! The evaluator counts, checks and converts arguments by a row's signature as Go's reflection does, so that a body never looks whether
 //! it got what its signature says. A body touches the world through [`Call`] alone.
 
+mod cluster;
+mod dates;
+mod defaults;
+mod dicts;
+mod encoding;
+mod limits;
+mod lists;
+mod numbers;
+mod paths;
+mod patterns;
+mod random;
+mod same;
+mod shown;
+mod strings;
 mod templates;
+mod toml;
+mod urls;
+mod versions;
+mod yaml_item;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +33,23 @@ use crate::value::{Str, Type, Value};
 pub type Family = (&'static str, &'static [Function]);
 
 /// Every family.
-pub const FAMILIES: &[Family] = &[("templates", templates::FUNCTIONS)];
+pub const FAMILIES: &[Family] = &[
+    ("cluster", cluster::FUNCTIONS),
+    ("dates", dates::FUNCTIONS),
+    ("durations", dates::DURATION_FUNCTIONS),
+    ("defaults", defaults::FUNCTIONS),
+    ("dicts", dicts::FUNCTIONS),
+    ("encoding", encoding::FUNCTIONS),
+    ("lists", lists::FUNCTIONS),
+    ("numbers", numbers::FUNCTIONS),
+    ("paths", paths::FUNCTIONS),
+    ("patterns", patterns::FUNCTIONS),
+    ("random", random::FUNCTIONS),
+    ("strings", strings::FUNCTIONS),
+    ("templates", templates::FUNCTIONS),
+    ("urls", urls::FUNCTIONS),
+    ("versions", versions::FUNCTIONS),
+];
 
 /// One function, as its Go signature has it.
 pub struct Function {
@@ -119,6 +153,18 @@ impl From<String> for Failure {
 impl From<&str> for Failure {
     fn from(text: &str) -> Self {
         Self::new(text)
+    }
+}
+
+impl Function {
+    /// A function of a fixed number of arguments.
+    pub const fn fixed(name: &'static str, params: &'static [Type], doc: &'static str, call: Body) -> Self {
+        Self { name, params, variadic: false, doc, call }
+    }
+
+    /// A function whose last parameter takes any number of arguments.
+    pub const fn many(name: &'static str, params: &'static [Type], doc: &'static str, call: Body) -> Self {
+        Self { name, params, variadic: true, doc, call }
     }
 }
 

@@ -4,8 +4,10 @@
 //! [`functions::Facts`].
 
 pub mod functions;
+mod golang;
 pub mod parse;
 pub mod print;
+pub mod semver;
 pub mod value;
 pub mod yaml;
 
