@@ -5,12 +5,12 @@ use crate::golang::duration::{self, SECOND};
 use crate::golang::layout;
 use crate::golang::moment::{Moment, Zone};
 use crate::golang::number;
-use crate::value::{IntKind, Object, Str, Type, Value};
+use crate::value::{IntKind, Str, Type, Value};
 
 mod helm_durations;
 mod objects;
 
-pub use objects::{DURATION, Span, TIME, Time};
+pub use objects::{TIME, Time};
 
 const ANY: Type = Type::Any;
 const TEXT: Type = Type::String;
@@ -18,7 +18,9 @@ const TEXT: Type = Type::String;
 /// The family.
 pub const FUNCTIONS: &[Function] = &[
     Function::fixed("ago", &[ANY], "How long ago a date was.", ago),
-    Function::fixed("date", &[TEXT, ANY], "A date by a layout.", |call, args| in_zone(call, &args[0].as_text(), &args[1], b"Local")),
+    Function::fixed("date", &[TEXT, ANY], "A date by a layout.", |call, args| {
+        in_zone(call, &args[0].as_text(), &args[1], b"Local")
+    }),
     Function::fixed("dateInZone", &[TEXT, ANY, TEXT], "A date by a layout, in a zone.", date_in_zone),
     Function::fixed("dateModify", &[TEXT, TIME], "A date moved by a duration.", date_modify),
     Function::fixed("date_in_zone", &[TEXT, ANY, TEXT], "As dateInZone.", date_in_zone),
@@ -35,9 +37,12 @@ pub const FUNCTIONS: &[Function] = &[
     }),
     Function::fixed("must_date_modify", &[TEXT, TIME], "As mustDateModify.", must_date_modify),
     Function::fixed("now", &[], "The time.", |call, _| Ok(Value::object(Time(now(call))))),
-    Function::fixed("toDate", &[TEXT, TEXT], "A date of a text by a layout; the first date of all where it is none.", |call, args| {
-        Ok(read_date(call, args).unwrap_or_else(|_| Value::object(Time(Moment::zero()))))
-    }),
+    Function::fixed(
+        "toDate",
+        &[TEXT, TEXT],
+        "A date of a text by a layout; the first date of all where it is none.",
+        |call, args| Ok(read_date(call, args).unwrap_or_else(|_| Value::object(Time(Moment::zero())))),
+    ),
     Function::fixed("unixEpoch", &[TIME], "The seconds since 1970 of a date.", |_, args| {
         Ok(moment_of(&args[0]).map_or(0, |moment| moment.seconds).to_string().into())
     }),
@@ -121,7 +126,8 @@ fn round_to_unit(call: &mut Call<'_>, args: &[Value]) -> Answer {
     };
     let amount = nanoseconds.unsigned_abs();
     let hour = 3600 * SECOND as u64;
-    let units = [(hour * 24 * 365, "y"), (hour * 24 * 30, "mo"), (hour * 24, "d"), (hour, "h"), (hour / 60, "m"), (hour / 3600, "s")];
+    let units =
+        [(hour * 24 * 365, "y"), (hour * 24 * 30, "mo"), (hour * 24, "d"), (hour, "h"), (hour / 60, "m"), (hour / 3600, "s")];
     let unit = units.iter().find(|(unit, _)| amount > *unit);
     Ok(unit.map_or_else(|| "0s".to_owned(), |(unit, name)| format!("{}{name}", amount / unit)).into())
 }

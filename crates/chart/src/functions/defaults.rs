@@ -8,30 +8,35 @@ const ANY: Type = Type::Any;
 const TEXT: Type = Type::String;
 
 /// The family.
-pub const FUNCTIONS: &[Function] = &[
-    Function::many("all", &[ANY], "Whether no value is empty.", |_, args| Ok((!args.iter().any(is_empty)).into())),
-    Function::many("any", &[ANY], "Whether a value is not empty.", |_, args| Ok(args.iter().any(|value| !is_empty(value)).into())),
-    Function::many("coalesce", &[ANY], "The first value that is not empty.", |_, args| {
-        Ok(args.iter().find(|value| !is_empty(value)).cloned().unwrap_or_default())
-    }),
-    Function::fixed("deepEqual", &[ANY, ANY], "Whether values are alike in type and content.", |_, args| {
-        Ok(deep_equal(&args[0], &args[1]).into())
-    }),
-    Function::many("default", &[ANY, ANY], "The second value, or the first where that is empty.", default),
-    Function::fixed("empty", &[ANY], "Whether a value is nil, zero or without elements.", |_, args| Ok(is_empty(&args[0]).into())),
-    Function::fixed("fail", &[TEXT], "Ends the rendering with a message.", fail),
-    Function::fixed("kindIs", &[TEXT, ANY], "Whether a value is of a kind.", |_, args| {
-        Ok((args[0].as_text() == *args[1].kind().name()).into())
-    }),
-    Function::fixed("kindOf", &[ANY], "The kind of a value.", |_, args| Ok(args[0].kind().name().into())),
-    Function::fixed("required", &[TEXT, ANY], "A value, or an error with a message where it is missing.", required),
-    Function::fixed("ternary", &[ANY, ANY, Type::Bool], "The first value for true, else the second.", ternary),
-    Function::fixed("typeIs", &[TEXT, ANY], "Whether a value is of a type.", |_, args| {
-        Ok((args[0].as_text() == *args[1].type_name().as_str()).into())
-    }),
-    Function::fixed("typeIsLike", &[TEXT, ANY], "Whether a value is of a type, or points to one.", type_is_like),
-    Function::fixed("typeOf", &[ANY], "The type of a value.", |_, args| Ok(args[0].type_name().into())),
-];
+pub const FUNCTIONS: &[Function] =
+    &[
+        Function::many("all", &[ANY], "Whether no value is empty.", |_, args| Ok((!args.iter().any(is_empty)).into())),
+        Function::many("any", &[ANY], "Whether a value is not empty.", |_, args| {
+            Ok(args.iter().any(|value| !is_empty(value)).into())
+        }),
+        Function::many("coalesce", &[ANY], "The first value that is not empty.", |_, args| {
+            Ok(args.iter().find(|value| !is_empty(value)).cloned().unwrap_or_default())
+        }),
+        Function::fixed("deepEqual", &[ANY, ANY], "Whether values are alike in type and content.", |_, args| {
+            Ok(deep_equal(&args[0], &args[1]).into())
+        }),
+        Function::many("default", &[ANY, ANY], "The second value, or the first where that is empty.", default),
+        Function::fixed("empty", &[ANY], "Whether a value is nil, zero or without elements.", |_, args| {
+            Ok(is_empty(&args[0]).into())
+        }),
+        Function::fixed("fail", &[TEXT], "Ends the rendering with a message.", fail),
+        Function::fixed("kindIs", &[TEXT, ANY], "Whether a value is of a kind.", |_, args| {
+            Ok((args[0].as_text() == *args[1].kind().name()).into())
+        }),
+        Function::fixed("kindOf", &[ANY], "The kind of a value.", |_, args| Ok(args[0].kind().name().into())),
+        Function::fixed("required", &[TEXT, ANY], "A value, or an error with a message where it is missing.", required),
+        Function::fixed("ternary", &[ANY, ANY, Type::Bool], "The first value for true, else the second.", ternary),
+        Function::fixed("typeIs", &[TEXT, ANY], "Whether a value is of a type.", |_, args| {
+            Ok((args[0].as_text() == *args[1].type_name().as_str()).into())
+        }),
+        Function::fixed("typeIsLike", &[TEXT, ANY], "Whether a value is of a type, or points to one.", type_is_like),
+        Function::fixed("typeOf", &[ANY], "The type of a value.", |_, args| Ok(args[0].type_name().into())),
+    ];
 
 type Answer = Result<Value, Failure>;
 

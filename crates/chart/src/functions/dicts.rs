@@ -18,7 +18,9 @@ pub const FUNCTIONS: &[Function] = &[
     Function::fixed("hasKey", &[ANY_MAP, TEXT], "Whether a map has a key.", has_key),
     Function::many("keys", &[ANY_MAP], "The keys of maps.", keys),
     Function::many("merge", &[ANY_MAP, ANY_MAP], "Fills a map from others; what is there stays.", |_, args| merged(args, false)),
-    Function::many("mergeOverwrite", &[ANY_MAP, ANY_MAP], "Fills a map from others; what comes later wins.", |_, args| merged(args, true)),
+    Function::many("mergeOverwrite", &[ANY_MAP, ANY_MAP], "Fills a map from others; what comes later wins.", |_, args| {
+        merged(args, true)
+    }),
     Function::fixed("mustDeepCopy", &[ANY], "As deepCopy.", |_, args| Ok(deep_copy(&args[0]))),
     Function::many("mustMerge", &[ANY_MAP, ANY_MAP], "As merge.", |_, args| merged(args, false)),
     Function::many("mustMergeOverwrite", &[ANY_MAP, ANY_MAP], "As mergeOverwrite.", |_, args| merged(args, true)),
@@ -165,7 +167,9 @@ fn store(target: &Map, key: Str, value: Value) -> Result<(), Failure> {
     let element = target.go_type().element();
     if !value.go_type().is_none_or(|of| of.assignable_to(element)) || value.is_nil() && !element.can_be_nil() {
         let found = value.go_type().map_or_else(|| "interface {}".to_owned(), |_| "interface {}".to_owned());
-        return Err(Failure::new(format!("reflect.Value.SetMapIndex: value of type {found} is not assignable to type {element}")));
+        return Err(Failure::new(format!(
+            "reflect.Value.SetMapIndex: value of type {found} is not assignable to type {element}"
+        )));
     }
     target.insert(key, value);
     Ok(())

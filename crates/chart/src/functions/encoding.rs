@@ -30,12 +30,16 @@ pub const FUNCTIONS: &[Function] = &[
     Function::fixed("fromYamlArray", &[TEXT], "Reads a YAML list; an error is its only element.", from_yaml_array),
     Function::fixed("mustFromJson", &[TEXT], "Reads JSON of any sort.", must_from_json),
     Function::fixed("mustToJson", &[ANY], "As toJson; an error ends the rendering.", |_, args| as_json(&args[0], COMPACT)),
-    Function::fixed("mustToPrettyJson", &[ANY], "As toPrettyJson; an error ends the rendering.", |_, args| as_json(&args[0], PRETTY)),
+    Function::fixed("mustToPrettyJson", &[ANY], "As toPrettyJson; an error ends the rendering.", |_, args| {
+        as_json(&args[0], PRETTY)
+    }),
     Function::fixed("mustToRawJson", &[ANY], "As toRawJson; an error ends the rendering.", |_, args| as_json(&args[0], RAW)),
     Function::fixed("mustToToml", &[ANY], "As toToml; an error ends the rendering.", |_, args| as_toml(&args[0])),
     Function::fixed("mustToYaml", &[ANY], "As toYaml; an error ends the rendering.", |_, args| as_yaml(&args[0])),
     Function::fixed("toJson", &[ANY], "Writes JSON.", |_, args| Ok(or_empty(as_json(&args[0], COMPACT)))),
-    Function::fixed("toPrettyJson", &[ANY], "Writes JSON with line ends and indentation.", |_, args| Ok(or_empty(as_json(&args[0], PRETTY)))),
+    Function::fixed("toPrettyJson", &[ANY], "Writes JSON with line ends and indentation.", |_, args| {
+        Ok(or_empty(as_json(&args[0], PRETTY)))
+    }),
     Function::fixed("toRawJson", &[ANY], "Writes JSON and leaves <, > and & as they are.", |_, args| as_json(&args[0], RAW)),
     Function::fixed("toToml", &[ANY], "Writes TOML; an error comes as text.", |_, args| {
         Ok(as_toml(&args[0]).unwrap_or_else(|error| error.text.into()))

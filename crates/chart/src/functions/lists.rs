@@ -90,9 +90,7 @@ fn chunk(_: &mut Call<'_>, args: &[Value]) -> Answer {
     match (count as usize, items.len() as i64) {
         (0, _) => chunks(Vec::new()),
         // One chunk, as long as the remainder says.
-        (1, length) if size < 0 && length % size > 0 => {
-            chunks(vec![Value::list(items[..(length % size) as usize].to_vec())])
-        }
+        (1, length) if size < 0 && length % size > 0 => chunks(vec![Value::list(items[..(length % size) as usize].to_vec())]),
         _ => Err("runtime error: makeslice: len out of range".into()),
     }
 }

@@ -32,13 +32,17 @@ pub const FUNCTIONS: &[Function] = &[
     Function::many("minf", &[ANY, ANY], "The least float.", |_, args| Ok(extreme(args, true))),
     Function::fixed("mod", &[ANY, ANY], "The remainder of a division.", |_, args| divided(args, i64::wrapping_rem)),
     Function::many("mul", &[ANY, ANY], "The product.", |_, args| Ok(fold(to_int64(&args[0]), &args[1..], i64::wrapping_mul))),
-    Function::many("mulf", &[ANY, ANY], "The product, with decimals.", |_, args| decimal(&args[0], &args[1..], |a, b| Ok(a.times(b)))),
+    Function::many("mulf", &[ANY, ANY], "The product, with decimals.", |_, args| {
+        decimal(&args[0], &args[1..], |a, b| Ok(a.times(b)))
+    }),
     Function::many("round", &[ANY, INT, Type::Float], "A float rounded to digits behind the point.", round),
     Function::many("seq", &[INT], "A run of integers as text.", seq),
     Function::fixed("sub", &[ANY, ANY], "The difference.", |_, args| {
         Ok(Value::int64(to_int64(&args[0]).wrapping_sub(to_int64(&args[1]))))
     }),
-    Function::many("subf", &[ANY, ANY], "The difference, with decimals.", |_, args| decimal(&args[0], &args[1..], |a, b| Ok(a.minus(b)))),
+    Function::many("subf", &[ANY, ANY], "The difference, with decimals.", |_, args| {
+        decimal(&args[0], &args[1..], |a, b| Ok(a.minus(b)))
+    }),
     Function::fixed("toDecimal", &[ANY], "A Unix octal as decimal.", to_decimal),
     Function::fixed("until", &[INT], "The integers from zero up to below a count.", until),
     Function::fixed("untilStep", &[INT, INT, INT], "The integers from one up to below another, by steps.", until_step),

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::limits::TEXT_BYTES_MAX;
-use super::{Call, Failure, Function, limits};
+use super::{Failure, Function, limits};
 use crate::golang::regexp::{self, Regexp};
 use crate::value::{INT, List, STRINGS, Str, Type, Value};
 
@@ -11,18 +11,20 @@ const TEXT: Type = Type::String;
 
 /// The family.
 pub const FUNCTIONS: &[Function] = &[
-    Function::fixed("mustRegexFind", &[TEXT, TEXT], "As regexFind.", |_, args| find(&returned(args)?, args)),
-    Function::fixed("mustRegexFindAll", &[TEXT, TEXT, INT], "As regexFindAll.", |_, args| find_all(&returned(args)?, args)),
+    Function::fixed("mustRegexFind", &[TEXT, TEXT], "As regexFind.", |_, args| find(&*returned(args)?, args)),
+    Function::fixed("mustRegexFindAll", &[TEXT, TEXT, INT], "As regexFindAll.", |_, args| find_all(&*returned(args)?, args)),
     Function::fixed("mustRegexMatch", &[TEXT, TEXT], "As regexMatch; a bad pattern is an error.", |_, args| {
         Ok(returned(args)?.is_match(&args[1].as_text()).into())
     }),
-    Function::fixed("mustRegexReplaceAll", &[TEXT, TEXT, TEXT], "As regexReplaceAll.", |_, args| replace_all(&returned(args)?, args)),
-    Function::fixed("mustRegexReplaceAllLiteral", &[TEXT, TEXT, TEXT], "As regexReplaceAllLiteral.", |_, args| {
-        replace_literally(&returned(args)?, args)
+    Function::fixed("mustRegexReplaceAll", &[TEXT, TEXT, TEXT], "As regexReplaceAll.", |_, args| {
+        replace_all(&*returned(args)?, args)
     }),
-    Function::fixed("mustRegexSplit", &[TEXT, TEXT, INT], "As regexSplit.", |_, args| split(&returned(args)?, args)),
-    Function::fixed("regexFind", &[TEXT, TEXT], "The first match.", |_, args| find(&panicked(args)?, args)),
-    Function::fixed("regexFindAll", &[TEXT, TEXT, INT], "All matches, or so many.", |_, args| find_all(&panicked(args)?, args)),
+    Function::fixed("mustRegexReplaceAllLiteral", &[TEXT, TEXT, TEXT], "As regexReplaceAllLiteral.", |_, args| {
+        replace_literally(&*returned(args)?, args)
+    }),
+    Function::fixed("mustRegexSplit", &[TEXT, TEXT, INT], "As regexSplit.", |_, args| split(&*returned(args)?, args)),
+    Function::fixed("regexFind", &[TEXT, TEXT], "The first match.", |_, args| find(&*panicked(args)?, args)),
+    Function::fixed("regexFindAll", &[TEXT, TEXT, INT], "All matches, or so many.", |_, args| find_all(&*panicked(args)?, args)),
     Function::fixed("regexMatch", &[TEXT, TEXT], "Whether a pattern matches; a bad one does not.", |_, args| {
         Ok(returned(args).is_ok_and(|regexp| regexp.is_match(&args[1].as_text())).into())
     }),
@@ -30,12 +32,12 @@ pub const FUNCTIONS: &[Function] = &[
         Ok(Str::from(regexp::quote_meta(&args[0].as_text())).into())
     }),
     Function::fixed("regexReplaceAll", &[TEXT, TEXT, TEXT], "Matches replaced, with $1 and ${name} filled in.", |_, args| {
-        replace_all(&panicked(args)?, args)
+        replace_all(&*panicked(args)?, args)
     }),
     Function::fixed("regexReplaceAllLiteral", &[TEXT, TEXT, TEXT], "Matches replaced by a text as it is.", |_, args| {
-        replace_literally(&panicked(args)?, args)
+        replace_literally(&*panicked(args)?, args)
     }),
-    Function::fixed("regexSplit", &[TEXT, TEXT, INT], "The parts between matches.", |_, args| split(&panicked(args)?, args)),
+    Function::fixed("regexSplit", &[TEXT, TEXT, INT], "The parts between matches.", |_, args| split(&*panicked(args)?, args)),
 ];
 
 type Answer = Result<Value, Failure>;

@@ -75,4 +75,3 @@ fn uuidv4(call: &mut Call<'_>, _: &[Value]) -> Result<Value, Failure> {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-").into())
 }
-

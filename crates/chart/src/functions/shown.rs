@@ -1,13 +1,7 @@
 //! Values as texts, the way Sprig turns them into such.
 
+pub use crate::print::display as plain;
 use crate::value::{Str, Value};
-
-/// As `%v` prints.
-pub fn plain(value: &Value) -> Str {
-    let mut out = Vec::new();
-    write(&mut out, value, 0);
-    out.into()
-}
 
 /// As Sprig's `toString` has it: texts and bytes as they are, all else as `%v` prints.
 pub fn text_of(value: &Value) -> Str {
@@ -24,54 +18,5 @@ pub fn texts_of(value: &Value) -> Vec<Str> {
         Value::Nil => Vec::new(),
         Value::List(list) => list.items().iter().filter(|item| !item.is_nil()).map(text_of).collect(),
         _ => vec![text_of(value)],
-    }
-}
-
-fn write(out: &mut Vec<u8>, value: &Value, depth: usize) {
-    match value {
-        Value::Nil => out.extend_from_slice(b"<nil>"),
-        Value::Bool(truth) => out.extend_from_slice(truth.to_string().as_bytes()),
-        Value::Int(number, _) => out.extend_from_slice(number.to_string().as_bytes()),
-        Value::Uint(number, _) => out.extend_from_slice(number.to_string().as_bytes()),
-        Value::Float(number) => out.extend_from_slice(crate::golang::number::format_general(*number).as_bytes()),
-        Value::Complex(..) => out.extend_from_slice(b"(0+0i)"),
-        Value::String(text) => out.extend_from_slice(text),
-        _ if depth > 1000 => out.extend_from_slice(b"..."),
-        Value::List(list) => {
-            out.push(b'[');
-            for (index, item) in list.items().iter().enumerate() {
-                if index > 0 {
-                    out.push(b' ');
-                }
-                write(out, item, depth + 1);
-            }
-            out.push(b']');
-        }
-        Value::Map(map) => {
-            out.extend_from_slice(b"map[");
-            for (index, (key, item)) in map.entries().iter().enumerate() {
-                if index > 0 {
-                    out.push(b' ');
-                }
-                out.extend_from_slice(key);
-                out.push(b':');
-                write(out, item, depth + 1);
-            }
-            out.push(b']');
-        }
-        Value::Object(object) => {
-            if let Some(text) = object.print() {
-                out.extend_from_slice(&text);
-                return;
-            }
-            out.push(b'{');
-            for (index, (_, item)) in object.fields().iter().enumerate() {
-                if index > 0 {
-                    out.push(b' ');
-                }
-                write(out, item, depth + 1);
-            }
-            out.push(b'}');
-        }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::shown::{plain, text_of, texts_of};
 use super::{Call, Failure, Function, limits};
-use crate::golang::quote::quote as go_quote;
 use crate::golang::{casing, runes, wrapping};
+use crate::print::quote::quoted as go_quote;
 use crate::value::{INT, List, Map, Str, Type, Value};
 
 const TEXT: Type = Type::String;
@@ -11,8 +11,15 @@ const TEXT: Type = Type::String;
 /// The family.
 pub const FUNCTIONS: &[Function] = &[
     Function::fixed("abbrev", &[INT, TEXT], "Cuts a text to a width, with dots at the end.", abbrev),
-    Function::fixed("abbrevboth", &[INT, INT, TEXT], "Cuts a text to a width from an offset, with dots at both ends.", abbrevboth),
-    Function::fixed("camelcase", &[TEXT], "Words joined in upper camel case.", |_, args| Ok(casing::pascal(&args[0].as_text()).into())),
+    Function::fixed(
+        "abbrevboth",
+        &[INT, INT, TEXT],
+        "Cuts a text to a width from an offset, with dots at both ends.",
+        abbrevboth,
+    ),
+    Function::fixed("camelcase", &[TEXT], "Words joined in upper camel case.", |_, args| {
+        Ok(casing::pascal(&args[0].as_text()).into())
+    }),
     Function::many("cat", &[Type::Any], "Values joined by spaces, nils left out.", cat),
     Function::fixed("contains", &[TEXT, TEXT], "Whether the first text stands in the second.", contains),
     Function::fixed("hasPrefix", &[TEXT, TEXT], "Whether the second text starts with the first.", has_prefix),
@@ -43,7 +50,9 @@ pub const FUNCTIONS: &[Function] = &[
     Function::fixed("swapcase", &[TEXT], "Upper and lower case changed for each other.", swapcase),
     Function::fixed("title", &[TEXT], "Each word with a capital.", title),
     Function::fixed("toString", &[Type::Any], "A value as text.", |_, args| Ok(text_of(&args[0]).into())),
-    Function::fixed("toStrings", &[Type::Any], "A list of a list's texts, nils left out.", |_, args| Ok(List::strings(texts_of(&args[0])).into())),
+    Function::fixed("toStrings", &[Type::Any], "A list of a list's texts, nils left out.", |_, args| {
+        Ok(List::strings(texts_of(&args[0])).into())
+    }),
     Function::fixed("trim", &[TEXT], "Without white space at both ends.", trim),
     Function::fixed("trimAll", &[TEXT, TEXT], "Without the characters of the first text at both ends of the second.", trim_all),
     Function::fixed("trimPrefix", &[TEXT, TEXT], "The second text without the first at its start.", trim_prefix),

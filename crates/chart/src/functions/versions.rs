@@ -73,20 +73,26 @@ const METHODS: &[Function] = &[
     Function::fixed("Metadata", &[], "What follows the plus sign.", |_, args| Ok(own(args)?.metadata.as_str().into())),
     Function::fixed("Original", &[], "As it was written.", |_, args| Ok(own(args)?.original.as_str().into())),
     Function::fixed("String", &[], "In full.", |_, args| Ok(own(args)?.to_string().into())),
-    Function::fixed("IncMajor", &[], "The next major version.", |_, args| bumped(args, |version| {
-        (version.minor, version.patch) = (0, 0);
-        version.major.checked_add(1).map(|next| version.major = next).ok_or("major")
-    })),
-    Function::fixed("IncMinor", &[], "The next minor version.", |_, args| bumped(args, |version| {
-        version.patch = 0;
-        version.minor.checked_add(1).map(|next| version.minor = next).ok_or("minor")
-    })),
-    Function::fixed("IncPatch", &[], "The next patch version, or the release of a pre-release.", |_, args| bumped(args, |version| {
-        if !version.prerelease.is_empty() {
-            return Ok(());
-        }
-        version.patch.checked_add(1).map(|next| version.patch = next).ok_or("patch")
-    })),
+    Function::fixed("IncMajor", &[], "The next major version.", |_, args| {
+        bumped(args, |version| {
+            (version.minor, version.patch) = (0, 0);
+            version.major.checked_add(1).map(|next| version.major = next).ok_or("major")
+        })
+    }),
+    Function::fixed("IncMinor", &[], "The next minor version.", |_, args| {
+        bumped(args, |version| {
+            version.patch = 0;
+            version.minor.checked_add(1).map(|next| version.minor = next).ok_or("minor")
+        })
+    }),
+    Function::fixed("IncPatch", &[], "The next patch version, or the release of a pre-release.", |_, args| {
+        bumped(args, |version| {
+            if !version.prerelease.is_empty() {
+                return Ok(());
+            }
+            version.patch.checked_add(1).map(|next| version.patch = next).ok_or("patch")
+        })
+    }),
 ];
 
 fn number(number: u64) -> Value {

@@ -199,9 +199,8 @@ fn next_word(text: &[u8]) -> (Word, usize) {
         _ if is_alphabet(character) => (Word::Alphabet, run(text, size, character, lower_case)),
         _ if runes::is_number(character) => (Word::Number, run(text, size, character, runes::is_number)),
         _ => {
-            let other = |next: char| {
-                !is_connector(next) && !is_alphabet(next) && !runes::is_number(next) && !runes::is_punctuation(next)
-            };
+            let other =
+                |next: char| !is_connector(next) && !is_alphabet(next) && !runes::is_number(next) && !runes::is_punctuation(next);
             (Word::Plain, run(text, size, character, other))
         }
     }
@@ -214,7 +213,11 @@ fn upper_word(text: &[u8], size: usize, character: char) -> usize {
     }
     let (second, _) = next_valid(&text[size..], character);
     if !runes::is_upper(second) {
-        return if is_alphabet(second) { run(text, size, character, |next| is_alphabet(next) && !runes::is_upper(next)) } else { size };
+        return if is_alphabet(second) {
+            run(text, size, character, |next| is_alphabet(next) && !runes::is_upper(next))
+        } else {
+            size
+        };
     }
     let (mut at, mut last_size, mut last) = (size, 0, character);
     let mut stopped = None;

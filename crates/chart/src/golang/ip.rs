@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::quote::quote;
+use crate::print::quote::quoted as quote;
 
 /// Why a text is no address; the wording is Go's.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::value::Value;
 
 mod read;
 
-pub use read::{ReadError, read};
+pub use read::read;
 
 /// Nesting beyond which a value is taken for one that holds itself.
 const DEPTH_MAX: usize = 1000;

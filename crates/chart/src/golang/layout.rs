@@ -11,9 +11,8 @@ pub const PLAIN: &str = "2006-01-02 15:04:05.999999999 -0700 MST";
 /// What JSON has.
 pub const RFC3339_NANO: &str = "2006-01-02T15:04:05.999999999Z07:00";
 
-pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
-];
+pub(super) const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 pub(super) const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// A month's name.
@@ -52,9 +51,17 @@ pub(super) enum Element {
     UpperPm,
     LowerPm,
     Abbreviation,
-    Offset { z_for_utc: bool, colon: bool, parts: u8 },
+    Offset {
+        z_for_utc: bool,
+        colon: bool,
+        parts: u8,
+    },
     /// A separator and a number of digits; trimmed of zeros at the end, or not.
-    Fraction { separator: u8, digits: usize, trimmed: bool },
+    Fraction {
+        separator: u8,
+        digits: usize,
+        trimmed: bool,
+    },
 }
 
 const FIXED: [(&[u8], Element); 29] = [

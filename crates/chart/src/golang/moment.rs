@@ -161,7 +161,18 @@ impl Moment {
         let (year, month, day) = civil_from_days(days as i64);
         let year_day = (days as i64 - days_from_civil(year, 1, 1) + 1) as u32;
         let weekday = (days + 4).rem_euclid(7) as u32;
-        Civil { year, month, day, year_day, weekday, hour: second / 3600, minute: second / 60 % 60, second: second % 60, offset, abbreviation }
+        Civil {
+            year,
+            month,
+            day,
+            year_day,
+            weekday,
+            hour: second / 3600,
+            minute: second / 60 % 60,
+            second: second % 60,
+            offset,
+            abbreviation,
+        }
     }
 }
 

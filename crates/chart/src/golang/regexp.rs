@@ -9,8 +9,8 @@ use regex_automata::util::captures::Captures;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, meta};
 
-use super::quote::quote;
 use super::runes;
+use crate::print::quote::quoted as quote;
 
 mod class;
 mod escape;
@@ -181,7 +181,12 @@ impl Regexp {
     }
 
     /// Every match replaced; `replacement` writes what stands for one, `limit` says when it is too much.
-    fn replace(&self, text: &[u8], limit: usize, mut replacement: impl FnMut(&mut Vec<u8>, &Haystack, &Captures)) -> Option<Vec<u8>> {
+    fn replace(
+        &self,
+        text: &[u8],
+        limit: usize,
+        mut replacement: impl FnMut(&mut Vec<u8>, &Haystack, &Captures),
+    ) -> Option<Vec<u8>> {
         let haystack = Haystack::of(text);
         let mut captures = self.regex.create_captures();
         let mut out = Vec::with_capacity(text.len());
@@ -197,7 +202,13 @@ impl Regexp {
             }
             copied = end;
             let width = haystack.width(at);
-            at = if at + width > end { at + width } else if at + 1 > end { at + 1 } else { end };
+            at = if at + width > end {
+                at + width
+            } else if at + 1 > end {
+                at + 1
+            } else {
+                end
+            };
         }
         out.extend_from_slice(&text[haystack.place(copied)..]);
         Some(out)
@@ -229,7 +240,8 @@ impl Regexp {
                 continue;
             };
             rest = after;
-            let group = |index: usize| captures.get_group(index).map(|span| &text[haystack.place(span.start)..haystack.place(span.end)]);
+            let group =
+                |index: usize| captures.get_group(index).map(|span| &text[haystack.place(span.start)..haystack.place(span.end)]);
             let found = match number(name) {
                 Some(index) => group(index),
                 None => (0..self.names.len()).filter(|index| self.names[*index].as_bytes() == name).find_map(group),

@@ -44,11 +44,6 @@ pub fn of(text: &[u8]) -> impl Iterator<Item = char> {
     indices(text).map(|(_, character)| character)
 }
 
-/// How many characters.
-pub fn count(text: &[u8]) -> usize {
-    indices(text).count()
-}
-
 struct Ranges(Vec<(char, char)>);
 
 impl Ranges {
@@ -80,8 +75,6 @@ macro_rules! category {
 }
 
 category! {
-    /// Whether Go prints it as it is: letters, marks, numbers, punctuation, symbols and the ASCII space.
-    is_printable PRINTABLE r"[\p{L}\p{M}\p{N}\p{P}\p{S} ]"
     /// Whether it is an upper-case letter.
     is_upper UPPER r"\p{Lu}"
     /// Whether it is a lower-case letter.

@@ -1,7 +1,7 @@
 //! Web addresses as Go's net/url takes them apart and puts them together.
 
 use super::ip;
-use super::quote::quote;
+use crate::print::quote::quoted as quote;
 
 /// What stands where decides which bytes must be escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

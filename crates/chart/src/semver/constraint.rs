@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{Version, prerelease_order};
-use crate::golang::quote::quote;
+use crate::print::quote::quoted as quote;
 
 const CONSTRAINT_LENGTH_MAX: usize = 512;
 const GROUPS_MAX: usize = 32;
@@ -206,7 +206,8 @@ impl Condition {
         if self.open == Open::None {
             return version.precedence(wanted) != Ordering::Greater;
         }
-        version.major < wanted.major || version.major == wanted.major && (version.minor <= wanted.minor || self.open == Open::Minor)
+        version.major < wanted.major
+            || version.major == wanted.major && (version.minor <= wanted.minor || self.open == Open::Minor)
     }
 
     fn tilde(&self, version: &Version) -> bool {

@@ -4,8 +4,8 @@ use super::super::{Call, Failure, Function};
 use super::objects::{Span, span_of};
 use crate::golang::duration::{self, SECOND};
 use crate::golang::number;
-use crate::golang::quote::quote;
 use crate::golang::runes;
+use crate::print::quote::quoted as quote;
 use crate::value::{Type, Value};
 
 const ANY: Type = Type::Any;
@@ -14,14 +14,24 @@ const ANY: Type = Type::Any;
 pub const FUNCTIONS: &[Function] = &[
     Function::fixed("durationDays", &[ANY], "A duration in days.", |_, args| Ok((duration::hours(or_zero(args)) / 24.0).into())),
     Function::fixed("durationHours", &[ANY], "A duration in hours.", |_, args| Ok(duration::hours(or_zero(args)).into())),
-    Function::fixed("durationMicroseconds", &[ANY], "A duration in microseconds.", |_, args| Ok(Value::int64(or_zero(args) / 1_000))),
-    Function::fixed("durationMilliseconds", &[ANY], "A duration in milliseconds.", |_, args| Ok(Value::int64(or_zero(args) / 1_000_000))),
+    Function::fixed("durationMicroseconds", &[ANY], "A duration in microseconds.", |_, args| {
+        Ok(Value::int64(or_zero(args) / 1_000))
+    }),
+    Function::fixed("durationMilliseconds", &[ANY], "A duration in milliseconds.", |_, args| {
+        Ok(Value::int64(or_zero(args) / 1_000_000))
+    }),
     Function::fixed("durationMinutes", &[ANY], "A duration in minutes.", |_, args| Ok(duration::minutes(or_zero(args)).into())),
     Function::fixed("durationNanoseconds", &[ANY], "A duration in nanoseconds.", |_, args| Ok(Value::int64(or_zero(args)))),
-    Function::fixed("durationRoundTo", &[ANY, ANY], "A duration rounded to a multiple of another.", |_, args| Ok(by_unit(args, duration::round))),
+    Function::fixed("durationRoundTo", &[ANY, ANY], "A duration rounded to a multiple of another.", |_, args| {
+        Ok(by_unit(args, duration::round))
+    }),
     Function::fixed("durationSeconds", &[ANY], "A duration in seconds.", |_, args| Ok(duration::seconds(or_zero(args)).into())),
-    Function::fixed("durationTruncateTo", &[ANY, ANY], "A duration cut to a multiple of another.", |_, args| Ok(by_unit(args, duration::truncate))),
-    Function::fixed("durationWeeks", &[ANY], "A duration in weeks.", |_, args| Ok((duration::hours(or_zero(args)) / 24.0 / 7.0).into())),
+    Function::fixed("durationTruncateTo", &[ANY, ANY], "A duration cut to a multiple of another.", |_, args| {
+        Ok(by_unit(args, duration::truncate))
+    }),
+    Function::fixed("durationWeeks", &[ANY], "A duration in weeks.", |_, args| {
+        Ok((duration::hours(or_zero(args)) / 24.0 / 7.0).into())
+    }),
     Function::fixed("mustToDuration", &[ANY], "A duration of a text or of seconds.", must_to_duration),
 ];
 

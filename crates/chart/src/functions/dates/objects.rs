@@ -149,7 +149,8 @@ fn add_date(args: &[Value]) -> Answer {
     let it = own(args);
     let civil = it.civil();
     let months = (i64::from(civil.month) - 1).saturating_add(args[2].as_int());
-    let year = civil.year.saturating_add(args[1].as_int()).saturating_add(months.div_euclid(12)).clamp(-1_000_000_000, 1_000_000_000);
+    let year =
+        civil.year.saturating_add(args[1].as_int()).saturating_add(months.div_euclid(12)).clamp(-1_000_000_000, 1_000_000_000);
     let days = days_from_civil(year, months.rem_euclid(12) as u32 + 1, 1)
         .saturating_add(i64::from(civil.day) - 1)
         .saturating_add(args[3].as_int())
@@ -195,7 +196,9 @@ const TIME_METHODS: &[Function] = &[
     Function::fixed("Round", &[DURATION], "To the nearest multiple.", |_, args| to_multiple(args, true)),
     Function::fixed("Second", &[], "The second.", |_, args| Ok(Value::int(own(args).civil().second.into()))),
     Function::fixed("String", &[], "In full.", |_, args| Ok(Time(own(args)).print().unwrap_or_default().into())),
-    Function::fixed("Sub", &[TIME], "The duration since another.", |_, args| Ok(Value::object(Span(own(args).since(&moment(&args[1])))))),
+    Function::fixed("Sub", &[TIME], "The duration since another.", |_, args| {
+        Ok(Value::object(Span(own(args).since(&moment(&args[1])))))
+    }),
     Function::fixed("Truncate", &[DURATION], "Down to a multiple.", |_, args| to_multiple(args, false)),
     Function::fixed("UTC", &[], "In universal time.", |_, args| time(own(args).seen_from(Zone::Utc))),
     Function::fixed("Unix", &[], "Seconds since 1970.", |_, args| Ok(Value::int64(own(args).seconds))),

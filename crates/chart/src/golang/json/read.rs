@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::quote::quote;
+use crate::print::quote::quoted as quote;
 use crate::value::{ANY_MAP, List, Map, Str, Value};
 
 /// Nesting that is still read. Go reads ten times as deep.

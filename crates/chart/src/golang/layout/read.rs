@@ -194,7 +194,9 @@ impl Parts {
                 }
                 self.day = Some(number(text, element == Element::ZeroDay)?);
             }
-            Element::UnderYearDay | Element::ZeroYearDay => self.year_day = Some(year_day(text, element == Element::ZeroYearDay)?),
+            Element::UnderYearDay | Element::ZeroYearDay => {
+                self.year_day = Some(year_day(text, element == Element::ZeroYearDay)?)
+            }
             Element::Hour => self.hour = within(number(text, false)?, 24, "hour")?,
             Element::Hour12 | Element::ZeroHour12 => {
                 self.hour = within(number(text, element == Element::ZeroHour12)?, 13, "hour")?;

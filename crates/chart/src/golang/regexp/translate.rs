@@ -64,7 +64,12 @@ struct Translator<'a> {
 
 /// Translates a pattern.
 pub fn translate(pattern: &[u8]) -> Result<Translation, SyntaxError> {
-    let mut translator = Translator { whole: pattern, groups: vec![Group::new("", Flags::default())], flags: Flags::default(), names: vec![String::new()] };
+    let mut translator = Translator {
+        whole: pattern,
+        groups: vec![Group::new("", Flags::default())],
+        flags: Flags::default(),
+        names: vec![String::new()],
+    };
     let mut rest = pattern;
     let mut last_repeat: Option<&[u8]> = None;
     while !rest.is_empty() {
