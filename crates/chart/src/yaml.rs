@@ -5,9 +5,7 @@ mod number;
 mod order;
 mod read;
 mod resolve;
-mod scalar;
-#[cfg(test)]
-mod tests;
+pub(crate) mod scalar;
 mod write;
 
 pub use number::{float_general, float_json, float_key};
@@ -16,9 +14,16 @@ pub use write::{Item, WriteError, write, write_pretty};
 
 use serde_json::Value as Json;
 
+use crate::value::Value;
+
 /// What `toYaml` gives, with the line feed at its end that Helm then cuts. Fails on text that YAML cannot carry.
 pub fn to_yaml(value: &Json) -> Result<String, WriteError> {
     write(&Item::from(value))
+}
+
+/// What `toYamlPretty` gives of a template's value, whose floats stay floats there.
+pub fn value_to_yaml_pretty(value: &Value) -> Result<String, WriteError> {
+    write_pretty(&Item::from_value(value))
 }
 
 /// What `toYamlPretty` gives, with the line feed at its end that Helm then cuts.

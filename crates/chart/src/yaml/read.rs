@@ -4,6 +4,8 @@
 mod compose;
 mod decode;
 mod go;
+mod input;
+mod scan;
 
 use serde_json::{Map, Value as Json};
 

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::number::{float_general, float_json};
 use super::order::{Generation, sort};
 use super::scalar::{Style, is_break, is_printable, style_of};
+use crate::value::Value;
 
 /// Where the second generation breaks lines that have a space.
 const WIDTH_MAX: usize = 80;
@@ -68,6 +69,27 @@ impl<'a> From<&'a Json> for Item<'a> {
             Json::Object(map) => {
                 Self::Map(map.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), Self::from(value))).collect())
             }
+        }
+    }
+}
+
+impl Item<'_> {
+    /// A template's value as Go holds it, without the detour over JSON.
+    #[must_use]
+    pub fn from_value(value: &Value) -> Item<'static> {
+        match value {
+            Value::Nil | Value::Complex(..) => Item::Null,
+            Value::Bool(truth) => Item::Bool(*truth),
+            Value::Int(number, _) => Item::Int(*number),
+            Value::Uint(number, _) => Item::Uint(*number),
+            Value::Float(number) => Item::Float(*number),
+            Value::String(text) => Item::Text(Cow::Owned(text.lossy().into_owned())),
+            Value::List(list) => list.with(|items| Item::List(items.iter().map(Item::from_value).collect())),
+            Value::Map(map) => map.with(|entries| {
+                let entries = entries.iter().map(|(key, value)| (Cow::Owned(key.lossy().into_owned()), Item::from_value(value)));
+                Item::Map(entries.collect())
+            }),
+            Value::Object(object) => Item::from_value(&object.to_json()),
         }
     }
 }

@@ -184,3 +184,100 @@ pub fn value(random: &mut StdRng, depth: u32) -> Json {
         }
     }
 }
+
+const LINES: &[&str] = &[
+    "a: 1\n",
+    "b: [1, 2, {c: d}]\n",
+    "- x\n",
+    "  - y: z\n",
+    "  k: v\n",
+    "    deep: yes\n",
+    "c: &m {x: 1, y: 2}\n",
+    "d: *m\n",
+    "e:\n",
+    "  <<: *m\n",
+    "<<: {q: 1}\n",
+    "  <<: [*m, {z: 3}]\n",
+    "f: |\n",
+    "  text\n",
+    "    more\n",
+    "g: >-\n",
+    "# comment\n",
+    "\n",
+    "---\n",
+    "...\n",
+    "h: 'it''s'\n",
+    "i: \"a\\tb\\u00e9\"\n",
+    "? j\n",
+    ": k\n",
+    "? [a, b]\n",
+    "l: !!str 1\n",
+    "m: !!int \"3\"\n",
+    "n: !!float 3\n",
+    "o: !custom x\n",
+    "p: !!binary aGVsbG8=\n",
+    "1: one\n",
+    "1.5: f\n",
+    "true: t\n",
+    "~: nil\n",
+    "\ttab: 1\n",
+    "q: {{ .Values.x }}\n",
+    "r: a: b\n",
+    "s: @x\n",
+    "t: *unknown\n",
+    "a: 2\n",
+    "u: !!bool maybe\n",
+    "v: \"unended\n",
+    "w: [1, 2\n",
+    "x: 0644\n",
+    "y: 0o17\n",
+    "z: 2001-01-01\n",
+    "aa: 12e03\n",
+    "bb: 1_000\n",
+    "cc: .inf\n",
+    "%YAML 1.1\n",
+    "- - a\n",
+    "-\n",
+    "  ? complex\n",
+    "dd: &s\n",
+    "ee: - a\n",
+    "ff: 'x' y\n",
+    "gg: 18446744073709551615\n",
+    "hh: a\n  b\n",
+    "{a: 1}\n",
+    "[1]\n",
+    "ii: \"a\n  b\"\n",
+];
+
+/// A text that may or may not be YAML.
+pub fn text(random: &mut StdRng) -> String {
+    let mut text = match random.random_range(0..4) {
+        0 => chart::yaml::to_yaml(&value(random, 4)).unwrap_or_default(),
+        1 => value(random, 3).to_string(),
+        2 => word(random),
+        _ => (0..random.random_range(1..9)).map(|_| *LINES.choose(random).expect("lines")).collect(),
+    };
+    for _ in 0..random.random_range(0..3) {
+        let at: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        let Some(at) = at.choose(random).copied() else { break };
+        if random.random() {
+            text.insert_str(
+                at,
+                [" ", "\n", ":", "-", "#", "\t", "'", "\"", "*", "&", "{", "]", ",", "%", "!"].choose(random).expect("bits"),
+            );
+        } else {
+            text.remove(at);
+        }
+    }
+    text
+}
+
+/// Go hands every number back as a float.
+pub fn as_floats(value: &Json) -> Json {
+    match value {
+        Json::Number(number) => Json::from(number.as_f64().expect("finite")),
+        Json::Array(items) => Json::Array(items.iter().map(as_floats).collect()),
+        Json::Object(map) => Json::Object(map.iter().map(|(key, value)| (key.clone(), as_floats(value))).collect()),
+        other => other.clone(),
+    }
+}

@@ -1,18 +1,16 @@
-//! From the events of the parser to nodes with anchors resolved. It never gives scalars a meaning.
+//! From tokens to nodes with anchors resolved: the grammar of YAML. It never gives scalars a meaning.
 
 use std::collections::HashMap;
 
-use libyaml_safer::{Error, ErrorKind, Event, EventData, Parser};
-
-/// Deeper nesting is refused, so that no later walk runs out of stack.
-const DEPTH_MAX: usize = 1000;
+use super::input::Input;
+use super::scan::{DEPTH_MAX, Mark, Problem, Scanner, Token, TokenKind};
 
 /// A place in [`Document::nodes`].
 pub(super) type NodeId = usize;
 
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) line: u64,
+    pub(super) line: usize,
     pub(super) kind: Kind,
 }
 
@@ -38,38 +36,103 @@ pub(super) struct Document {
     pub(super) root: NodeId,
 }
 
-pub(super) fn compose(text: &[u8]) -> Result<Option<Document>, String> {
-    let mut input = text;
-    let mut parser = Parser::new();
-    parser.set_input_string(&mut input);
-    let mut composer = Composer { next: || parser.parse(), nodes: Vec::new(), anchors: HashMap::new() };
-    composer.event()?;
-    match composer.event()?.data {
-        EventData::DocumentStart { version_directive, .. } => {
-            if version_directive.is_some_and(|version| (version.major, version.minor) != (1, 1)) {
-                return Err("found incompatible YAML document".to_owned());
-            }
-        }
-        _ => return Ok(None),
-    }
-    let first = composer.event()?;
-    let root = composer.node(first, 0)?;
-    composer.event()?;
-    Ok(Some(Document { nodes: composer.nodes, root }))
+type Compose<T> = Result<T, Problem>;
+
+/// Where a node stands, which tells what it may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Flow,
+    Block,
+    /// A key or value of a block mapping, whose sequence need not be indented.
+    BlockMapping,
 }
 
-struct Composer<F> {
-    next: F,
+pub(super) fn compose(text: &[u8]) -> Result<Option<Document>, String> {
+    let mut composer =
+        Composer { scanner: Scanner::new(Input::new(text)), nodes: Vec::new(), anchors: HashMap::new(), handles: HashMap::new() };
+    let root = composer.document().map_err(|problem| match problem.line {
+        0 => problem.text,
+        line => format!("line {line}: {}", problem.text),
+    })?;
+    Ok(root.map(|root| Document { nodes: composer.nodes, root }))
+}
+
+struct Composer {
+    scanner: Scanner,
     nodes: Vec<Node>,
     anchors: HashMap<String, NodeId>,
+    /// Tag handles and what they stand for.
+    handles: HashMap<String, String>,
 }
 
-impl<F: FnMut() -> Result<Event, Error>> Composer<F> {
-    fn event(&mut self) -> Result<Event, String> {
-        (self.next)().map_err(|error| describe(&error))
+#[derive(Default)]
+struct Properties {
+    anchor: Option<String>,
+    tag: Option<String>,
+}
+
+/// A problem of the grammar: its line counts from zero, and on the first line that of the context is said.
+fn problem(text: &str, context: Mark, at: Mark) -> Problem {
+    let line = if at.line == 0 { context.line } else { at.line };
+    Problem { text: text.to_owned(), line }
+}
+
+fn too_deep() -> Problem {
+    Problem { text: format!("exceeded max depth of {DEPTH_MAX}"), line: 0 }
+}
+
+impl Composer {
+    fn document(&mut self) -> Compose<Option<NodeId>> {
+        let mut explicit = false;
+        let mut version = false;
+        loop {
+            let token = self.scanner.peek()?.clone();
+            match token.kind {
+                TokenKind::Version(major, minor) => {
+                    if version {
+                        return Err(problem("found duplicate %YAML directive", Mark::default(), token.start));
+                    }
+                    if (major, minor) != (1, 1) {
+                        return Err(problem("found incompatible YAML document", Mark::default(), token.start));
+                    }
+                    version = true;
+                }
+                TokenKind::TagDirective { handle, prefix } => {
+                    if self.handles.insert(handle, prefix).is_some() {
+                        return Err(problem("found duplicate %TAG directive", Mark::default(), token.start));
+                    }
+                }
+                TokenKind::DocumentStart => {
+                    self.scanner.skip_token();
+                    explicit = true;
+                    break;
+                }
+                TokenKind::StreamEnd if !version && self.handles.is_empty() => return Ok(None),
+                _ if !version && self.handles.is_empty() => break,
+                _ => return Err(problem("did not find expected <document start>", Mark::default(), token.start)),
+            }
+            self.scanner.skip_token();
+        }
+        for (handle, prefix) in [("!", "!"), ("!!", "tag:yaml.org,2002:")] {
+            self.handles.entry(handle.to_owned()).or_insert_with(|| prefix.to_owned());
+        }
+        let token = self.scanner.peek()?;
+        let empty = explicit
+            && matches!(
+                token.kind,
+                TokenKind::Version(..)
+                    | TokenKind::TagDirective { .. }
+                    | TokenKind::DocumentStart
+                    | TokenKind::DocumentEnd
+                    | TokenKind::StreamEnd
+            );
+        let at = token.start;
+        let root = if empty { self.empty(at) } else { self.node(Place::Block, 0)? };
+        self.scanner.peek()?;
+        Ok(Some(root))
     }
 
-    fn add(&mut self, line: u64, anchor: Option<String>, kind: Kind) -> NodeId {
+    fn add(&mut self, line: usize, anchor: Option<String>, kind: Kind) -> NodeId {
         let id = self.nodes.len();
         self.nodes.push(Node { line, kind });
         if let Some(anchor) = anchor {
@@ -78,63 +141,101 @@ impl<F: FnMut() -> Result<Event, Error>> Composer<F> {
         id
     }
 
-    fn node(&mut self, event: Event, depth: usize) -> Result<NodeId, String> {
+    fn empty(&mut self, at: Mark) -> NodeId {
+        self.add(at.line, None, Kind::Scalar { value: String::new(), tag: None, implicit: true })
+    }
+
+    fn properties(&mut self) -> Compose<Properties> {
+        let mut properties = Properties::default();
+        let mut tag: Option<(String, String, Mark)> = None;
+        let start = self.scanner.peek()?.start;
+        for _ in 0..2 {
+            match &self.scanner.peek()?.kind {
+                TokenKind::Anchor(_) if properties.anchor.is_none() => {
+                    if let Token { kind: TokenKind::Anchor(name), .. } = self.scanner.next()? {
+                        properties.anchor = Some(name);
+                    }
+                }
+                TokenKind::Tag { .. } if tag.is_none() => {
+                    if let Token { kind: TokenKind::Tag { handle, suffix }, start, .. } = self.scanner.next()? {
+                        tag = Some((handle, suffix, start));
+                    }
+                }
+                _ => break,
+            }
+        }
+        // go-yaml looks at the token behind before it looks at the tag.
+        self.scanner.peek()?;
+        if let Some((handle, suffix, at)) = tag {
+            properties.tag = Some(if handle.is_empty() {
+                suffix
+            } else {
+                match self.handles.get(&handle) {
+                    Some(prefix) => format!("{prefix}{suffix}"),
+                    None => return Err(problem("found undefined tag handle", start, at)),
+                }
+            });
+        }
+        Ok(properties)
+    }
+
+    fn node(&mut self, place: Place, depth: usize) -> Compose<NodeId> {
         if depth > DEPTH_MAX {
-            return Err(format!("exceeded max depth of {DEPTH_MAX}"));
+            return Err(too_deep());
         }
-        let line = event.start_mark.line;
-        Ok(match event.data {
-            EventData::Scalar { anchor, tag, value, plain_implicit, .. } => {
-                self.add(line, anchor, Kind::Scalar { value, tag, implicit: plain_implicit })
+        let start = self.scanner.peek()?.start;
+        if let TokenKind::Alias(name) = &self.scanner.peek()?.kind {
+            let name = name.clone();
+            self.scanner.skip_token();
+            let Some(target) = self.anchors.get(&name).copied() else {
+                return Err(Problem { text: format!("unknown anchor '{name}' referenced"), line: 0 });
+            };
+            return Ok(self.add(start.line, None, Kind::Alias { name, target }));
+        }
+        let Properties { anchor, tag } = self.properties()?;
+        let in_block = place != Place::Flow;
+        let token = self.scanner.peek()?;
+        let at = token.start;
+        let (id, children) = match &token.kind {
+            TokenKind::BlockEntry if place == Place::BlockMapping => {
+                let id = self.add(start.line, anchor, Kind::Sequence(Vec::new()));
+                (id, Kind::Sequence(self.indentless_sequence(depth)?))
             }
-            EventData::Alias { anchor } => {
-                let Some(target) = self.anchors.get(&anchor).copied() else {
-                    return Err(format!("unknown anchor '{anchor}' referenced"));
+            TokenKind::Scalar { .. } => {
+                let Token { kind: TokenKind::Scalar { value, plain }, .. } = self.scanner.next()? else {
+                    return Err(problem("did not find expected node content", start, at));
                 };
-                self.add(line, None, Kind::Alias { name: anchor, target })
+                let implicit = match tag.as_deref() {
+                    None | Some("") => plain,
+                    Some(tag) => tag == "!",
+                };
+                return Ok(self.add(start.line, anchor, Kind::Scalar { value, tag, implicit }));
             }
-            EventData::SequenceStart { anchor, .. } => {
-                let id = self.add(line, anchor, Kind::Sequence(Vec::new()));
-                let children = self.children(depth)?;
-                self.nodes[id].kind = Kind::Sequence(children);
-                id
+            TokenKind::FlowSequenceStart => {
+                let id = self.add(start.line, anchor, Kind::Sequence(Vec::new()));
+                (id, Kind::Sequence(self.flow_sequence(depth)?))
             }
-            EventData::MappingStart { anchor, .. } => {
-                let id = self.add(line, anchor, Kind::Mapping(Vec::new()));
-                let children = self.children(depth)?;
-                self.nodes[id].kind = Kind::Mapping(children);
-                id
+            TokenKind::FlowMappingStart => {
+                let id = self.add(start.line, anchor, Kind::Mapping(Vec::new()));
+                (id, Kind::Mapping(self.flow_mapping(depth)?))
             }
-            _ => return Err("unknown problem parsing YAML content".to_owned()),
-        })
-    }
-
-    fn children(&mut self, depth: usize) -> Result<Vec<NodeId>, String> {
-        let mut children = Vec::new();
-        loop {
-            let event = self.event()?;
-            if matches!(event.data, EventData::SequenceEnd | EventData::MappingEnd) {
-                return Ok(children);
+            TokenKind::BlockSequenceStart if in_block => {
+                let id = self.add(start.line, anchor, Kind::Sequence(Vec::new()));
+                (id, Kind::Sequence(self.block_sequence(depth)?))
             }
-            children.push(self.node(event, depth + 1)?);
-        }
+            TokenKind::BlockMappingStart if in_block => {
+                let id = self.add(start.line, anchor, Kind::Mapping(Vec::new()));
+                (id, Kind::Mapping(self.block_mapping(depth)?))
+            }
+            _ if anchor.is_some() || tag.as_deref().is_some_and(|tag| !tag.is_empty()) => {
+                let implicit = tag.as_deref().is_none_or(str::is_empty);
+                return Ok(self.add(start.line, anchor, Kind::Scalar { value: String::new(), tag, implicit }));
+            }
+            _ => return Err(problem("did not find expected node content", start, at)),
+        };
+        self.nodes[id].kind = children;
+        Ok(id)
     }
 }
 
-/// go-yaml's way to name the line: that of a scanner's problem counts from one, others from zero, and none on the first.
-fn describe(error: &Error) -> String {
-    let problem = match (error.kind(), error.problem()) {
-        (ErrorKind::Reader | ErrorKind::Io, "control characters are not allowed") => {
-            return "control characters are not allowed".to_owned();
-        }
-        (ErrorKind::Reader | ErrorKind::Io, _) => return "invalid leading UTF-8 octet".to_owned(),
-        (_, problem) => problem,
-    };
-    let at = error.problem_mark().map_or(0, |mark| mark.line);
-    let line = match (at, error.kind()) {
-        (0, _) => error.context_mark().map_or(0, |mark| mark.line),
-        (at, ErrorKind::Scanner) => at + 1,
-        (at, _) => at,
-    };
-    if line == 0 { problem.to_owned() } else { format!("line {line}: {problem}") }
-}
+mod collection;

@@ -122,7 +122,8 @@ impl<'d> Decoder<'d> {
             let value = self.value(pair[1])?;
             if self.strict && map.contains_key(&key) {
                 let line = self.nodes[pair[1]].line + 1;
-                self.doubled.push(format!("line {line}: key {} already set in map", key.syntax()));
+                let key = if key == Key::Null { "<nil>".to_owned() } else { key.syntax() };
+                self.doubled.push(format!("line {line}: key {key} already set in map"));
                 continue;
             }
             map.insert(key, value);

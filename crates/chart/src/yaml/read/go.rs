@@ -79,6 +79,23 @@ impl Key {
 impl Go {
     /// The JSON that comes of it; keys become text where they can.
     pub fn into_json(self) -> Result<Json, String> {
+        self.check_keys()?;
+        self.convert()
+    }
+
+    /// Keys are looked at before any number is.
+    fn check_keys(&self) -> Result<(), String> {
+        match self {
+            Self::List(items) => items.iter().try_for_each(Self::check_keys),
+            Self::Map(entries) => entries.iter().try_for_each(|(key, value)| {
+                key_text(key, value)?;
+                value.check_keys()
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn convert(self) -> Result<Json, String> {
         Ok(match self {
             Self::Null => Json::Null,
             Self::Bool(value) => Json::Bool(value),
@@ -89,11 +106,11 @@ impl Go {
                 None => return Err(format!("json: unsupported value: {}", float_general(value))),
             },
             Self::Text(text) => Json::String(text),
-            Self::List(items) => Json::Array(items.into_iter().map(Self::into_json).collect::<Result<_, _>>()?),
+            Self::List(items) => Json::Array(items.into_iter().map(Self::convert).collect::<Result<_, _>>()?),
             Self::Map(entries) => {
                 let mut pairs = Vec::with_capacity(entries.len());
                 for (key, value) in entries {
-                    pairs.push((key_text(&key, &value)?, value.into_json()?));
+                    pairs.push((key_text(&key, &value)?, value.convert()?));
                 }
                 pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
                 Json::Object(pairs.into_iter().collect::<Map<_, _>>())
