@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use client::{Cache, Key, Options, Queue, reconcile::Next};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{certificates::v1::CertificateSigningRequest, core::v1::Secret};
+use k8s_openapi::api::{
+    certificates::v1::{CertificateSigningRequest, PodCertificateRequest},
+    core::v1::Secret,
+};
 use kube::{
     Api,
     api::{DeleteParams, Preconditions},
@@ -16,6 +19,8 @@ use crate::{
 };
 
 const TOKENS: &str = "type=bootstrap.kubernetes.io/token";
+/// How long a request for a pod's certificate is kept: the node that asked has seen the answer long before.
+const POD_REQUEST_KEPT: SignedDuration = SignedDuration::from_mins(15);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// The controller of bootstrap tokens.
@@ -73,6 +78,30 @@ pub fn requests(wiring: Wiring) -> Work {
                     Err(error) if !apply::is_not_found(&error) => Err(ApplyError::write("a certificate request")(error)),
                     _ => Ok(Next::OnChange),
                 }
+            }
+        };
+        wiring.work(queue, 1, reconcile).await;
+    })
+}
+
+/// The controller of requests for pods' certificates.
+pub fn pod_requests(wiring: Wiring) -> Work {
+    Box::pin(async move {
+        let requests = wiring.cache::<PodCertificateRequest>();
+        let queue = Queue::new();
+        wiring.enqueue_changes(&requests, &queue);
+        let client = wiring.client.clone();
+        let reconcile = move |key: Key| {
+            let (request, client) = (requests.get(&key), client.clone());
+            async move {
+                let Some(request) = request else { return Ok::<_, ApplyError>(Next::OnChange) };
+                let made = request.metadata.creation_timestamp.as_ref().map_or_else(Timestamp::now, |time| time.0);
+                let left = POD_REQUEST_KEPT - Timestamp::now().duration_since(made);
+                if left.is_positive() {
+                    return Ok(Next::After(left.try_into().unwrap_or(Duration::from_secs(1))));
+                }
+                apply::delete(&client, &*request).await.map_err(ApplyError::write("a request for a pod's certificate"))?;
+                Ok(Next::OnChange)
             }
         };
         wiring.work(queue, 1, reconcile).await;

@@ -46,6 +46,7 @@ pub const CONTROLLERS: &[Controller] = &[
     Controller { name: "node-controller", run: node_lifecycle::run },
     Controller { name: "persistent-volume-binder", run: volume_binding::run },
     Controller { name: "pod-garbage-collector", run: node_lifecycle::collect_pods },
+    Controller { name: "podcertificaterequestcleaner", run: expiry::pod_requests },
     Controller { name: "pv-protection-controller", run: volume_protection::volumes },
     Controller { name: "pvc-protection-controller", run: volume_protection::claims },
     Controller { name: "replicaset-controller", run: replica_set::replica_sets },

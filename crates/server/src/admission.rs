@@ -8,6 +8,7 @@ mod default_toleration_seconds;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
+mod pod_certificates;
 pub mod pod_security;
 mod priority;
 mod rbac_escalation;
@@ -138,6 +139,8 @@ const PLUGINS: &[Plugin] = &[
     plugin("CertificateRequest", Some(certificates::guard), None),
     plugin("CertificateApproval", None, Some(certificates::approval)),
     plugin("CertificateSigning", None, Some(certificates::signing)),
+    plugin("ClusterTrustBundleAttest", None, Some(pod_certificates::bundle)),
+    plugin("PodCertificateRequest", None, Some(pod_certificates::request)),
     plugin("CertificateSubjectRestriction", None, Some(certificates::subject)),
     plugin("DefaultIngressClass", Some(default_ingress_class::mutate), None),
     plugin("DefaultStorageClass", Some(default_storage_class::mutate), None),

@@ -53,6 +53,12 @@ const FEEDS: &[Feed] = &[
         after: None,
     },
     Feed {
+        prefix: "/certificates.k8s.io/podcertificaterequests/",
+        load: |_, _| (),
+        apply: |s, e| apply_graph(s, e, Source::PodCertificate),
+        after: None,
+    },
+    Feed {
         prefix: "/certificates.k8s.io/certificatesigningrequests/",
         load: |_, _| (),
         apply: |_, _| (),

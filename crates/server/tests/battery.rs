@@ -58,6 +58,20 @@ fn specimen(kind: &Kind) -> Value {
             "eventTime": "2026-01-01T00:00:00.000000Z", "type": "Normal", "reason": "R", "action": "A",
             "reportingController": "c.example/x", "reportingInstance": "i", "regarding": {"namespace": "default"},
         }),
+        "DeviceTaintRule" => json!({"spec": {"taint": {"key": "k.example/a", "effect": "NoSchedule"}}}),
+        "ClusterTrustBundle" => {
+            let mut params = rcgen::CertificateParams::new(["ca".to_owned()]).unwrap();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            json!({"spec": {"trustBundle": params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()}})
+        }
+        "PodCertificateRequest" => {
+            let stub = rcgen::CertificateParams::default().serialize_request(&rcgen::KeyPair::generate().unwrap()).unwrap();
+            let stub = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, stub.der());
+            json!({"spec": {
+                "signerName": "a.example/b", "stubPKCS10Request": stub, "podName": "p", "podUID": "1", "nodeName": "n", "nodeUID": "2",
+                "serviceAccountName": "default", "serviceAccountUID": "3",
+            }})
+        }
         "Event" => json!({"involvedObject": {"namespace": "default"}}),
         _ => json!({}),
     };

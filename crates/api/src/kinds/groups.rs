@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     kind::{Generation, Kind},
-    rules::names,
+    rules::{certificates, names},
 };
 
 type Columns = &'static [(&'static str, &'static str, &'static str, i32, CellOf)];
@@ -96,6 +96,30 @@ fn access() -> Vec<Kind> {
                 ("RequestedDuration", "string", "", 0, cells::requested_duration),
                 ("Condition", "string", "", 0, cells::request_condition),
             ])
+            .done(),
+        CERTIFICATES
+            .kind("ClusterTrustBundle", "clustertrustbundles")
+            .cluster()
+            .named(names::path_segment)
+            .conditional_update()
+            .select(&[("spec.signerName", "")])
+            .columns(&[("SignerName", "string", "", 0, |o, _| cells::or(o, &["spec", "signerName"], "<none>"))])
+            .rules(&certificates::BundleRules)
+            .done(),
+        CERTIFICATES
+            .kind("PodCertificateRequest", "podcertificaterequests")
+            .status()
+            .generation(Generation::Never)
+            .conditional_update()
+            .select(&[("spec.signerName", ""), ("spec.podName", ""), ("spec.nodeName", "")])
+            .columns(&[
+                ("PodName", "string", "", 0, |o, _| cells::text(o, &["spec", "podName"])),
+                ("ServiceAccountName", "string", "", 0, |o, _| cells::text(o, &["spec", "serviceAccountName"])),
+                ("NodeName", "string", "", 0, |o, _| cells::text(o, &["spec", "nodeName"])),
+                ("SignerName", "string", "", 0, |o, _| cells::text(o, &["spec", "signerName"])),
+                ("State", "string", "", 0, |o, _| certificates::verdict(o).unwrap_or("Pending").into()),
+            ])
+            .rules(&certificates::PodCertificateRules)
             .done(),
     ]
 }

@@ -5,7 +5,7 @@ use super::{
     row::{CellOf, Package},
 };
 use crate::kind::{Generation, Kind};
-use crate::rules::admission;
+use crate::rules::{admission, devices};
 
 type Columns = &'static [(&'static str, &'static str, &'static str, i32, CellOf)];
 
@@ -136,6 +136,20 @@ fn devices() -> Vec<Kind> {
             .kind("ResourceClaim", "resourceclaims")
             .status()
             .columns(&[("State", "string", "", 0, cells::claim_state), ("Age", "string", "", 0, cells::age)])
+            .done(),
+        RESOURCE
+            .kind("DeviceTaintRule", "devicetaintrules")
+            .cluster()
+            .status()
+            .conditional_update()
+            .columns(&[
+                ("Key", "string", "", 0, |o, _| cells::text(o, &["spec", "taint", "key"])),
+                ("Value", "string", "", 0, |o, _| cells::text(o, &["spec", "taint", "value"])),
+                ("Effect", "string", "", 0, |o, _| cells::text(o, &["spec", "taint", "effect"])),
+                ("TimeAdded", "string", "", 0, |o, now| cells::since(o, &["spec", "taint", "timeAdded"], now)),
+                ("Age", "string", "", 0, cells::age),
+            ])
+            .rules(&devices::TaintRules)
             .done(),
         RESOURCE.kind("ResourceClaimTemplate", "resourceclaimtemplates").done(),
         RESOURCE

@@ -281,16 +281,7 @@ pub(crate) fn validate_spec(spec: &Value, field: &str) -> Vec<FieldError> {
     if !matches!(policy, "Always" | "OnFailure" | "Never") {
         errors.push(FieldError::not_supported(format!("{field}.restartPolicy"), policy, &["Always", "Never", "OnFailure"]));
     }
-    for (at, volume) in spec.array_at(&["volumes"]).iter().enumerate() {
-        let name = volume.str_at(&["name"]).unwrap_or_default();
-        let path = format!("{field}.volumes[{at}].name");
-        match name {
-            "" => errors.push(FieldError::required(path, "")),
-            _ => {
-                errors.extend(names::dns_label(name).into_iter().map(|problem| FieldError::invalid(path.clone(), name, problem)))
-            }
-        }
-    }
+    super::projected::volumes(spec, field, &mut errors);
     errors
 }
 

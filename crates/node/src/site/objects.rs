@@ -8,6 +8,7 @@ use ::client::Cache;
 use ::client::cache::{Cached, Options};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use k8s_openapi::api::certificates::v1::ClusterTrustBundle;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
 /// The data of a config map or secret.
@@ -26,6 +27,8 @@ pub(crate) struct Objects {
     client: kube::Client,
     config_maps: Watched<ConfigMap>,
     secrets: Watched<Secret>,
+    /// All trust bundles at once: who selects by signer needs to see which there are.
+    bundles: Mutex<Weak<Cache<ClusterTrustBundle>>>,
 }
 
 /// One object that is watched while this is held.
@@ -33,11 +36,12 @@ pub(crate) struct Objects {
 pub(crate) enum Held {
     ConfigMap(Arc<Cache<ConfigMap>>, String, String),
     Secret(Arc<Cache<Secret>>, String, String),
+    Bundles(Arc<Cache<ClusterTrustBundle>>),
 }
 
 impl Objects {
     pub(crate) fn new(client: kube::Client) -> Self {
-        Self { client, config_maps: Mutex::default(), secrets: Mutex::default() }
+        Self { client, config_maps: Mutex::default(), secrets: Mutex::default(), bundles: Mutex::default() }
     }
 
     /// Watches a config map; returns once it is known whether it is there.
@@ -52,6 +56,20 @@ impl Objects {
         let cache = self.cache(&self.secrets, namespace, name);
         cache.synced().await;
         Held::Secret(cache, namespace.into(), name.into())
+    }
+
+    /// Watches the trust bundles; returns once it is known which there are.
+    pub(crate) async fn bundles(&self) -> Arc<Cache<ClusterTrustBundle>> {
+        let cache = {
+            let mut known = self.bundles.lock().unwrap_or_else(PoisonError::into_inner);
+            known.upgrade().unwrap_or_else(|| {
+                let cache = Cache::start(self.client.clone(), Options::default());
+                *known = Arc::downgrade(&cache);
+                cache
+            })
+        };
+        cache.synced().await;
+        cache
     }
 
     fn cache<K: Cached>(&self, all: &Watched<K>, namespace: &str, name: &str) -> Arc<Cache<K>> {
@@ -75,6 +93,7 @@ impl Held {
         match self {
             Self::ConfigMap(cache, namespace, name) => cache.find(namespace, name).map(|map| of_config_map(&map)),
             Self::Secret(cache, namespace, name) => cache.find(namespace, name).map(|secret| of_secret(&secret)),
+            Self::Bundles(_) => None,
         }
     }
 
@@ -83,6 +102,7 @@ impl Held {
         match self {
             Self::ConfigMap(cache, ..) => Box::pin(cache.changes().map(drop)),
             Self::Secret(cache, ..) => Box::pin(cache.changes().map(drop)),
+            Self::Bundles(cache) => Box::pin(cache.changes().map(drop)),
         }
     }
 }
@@ -104,6 +124,7 @@ impl Held {
         match (self, other) {
             (Self::ConfigMap(own, ..), Self::ConfigMap(other, ..)) => Arc::ptr_eq(own, other),
             (Self::Secret(own, ..), Self::Secret(other, ..)) => Arc::ptr_eq(own, other),
+            (Self::Bundles(own), Self::Bundles(other)) => Arc::ptr_eq(own, other),
             _ => false,
         }
     }

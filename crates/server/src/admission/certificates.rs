@@ -16,7 +16,7 @@ fn signer(request: &Value) -> &str {
 }
 
 /// `signers` are a virtual resource: `domain/name`, or `domain/*` for all of a domain.
-fn may(review: &Review<'_>, ground: &Ground<'_>, verb: &str, signer: &str) -> bool {
+pub(super) fn may(review: &Review<'_>, ground: &Ground<'_>, verb: &str, signer: &str) -> bool {
     let ask = |name: &str| {
         let target = ResourceTarget { group: signing::GROUP, version: "*", resource: "signers", name, ..<_>::default() };
         let attributes = Attributes { identity: review.identity, verb, target: Target::Resource(target) };

@@ -1,6 +1,8 @@
 //! What a node may write: its own Node without stealing workloads by labels and taints, the status of its own pods, tokens for its own
 //! pods, its own Lease. The node authorizer decides by names alone; here the objects are seen.
 
+mod pod_certificate;
+
 use super::{Ground, Operation, Review, service_account::secret_names};
 use api::document::{Map, Value, meta};
 use api::status::Status;
@@ -43,6 +45,7 @@ pub(super) fn validate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(
         ("coordination.k8s.io", "leases", _) => lease(review, node),
         ("storage.k8s.io", "csinodes", _) => csi_node(review, node),
         ("certificates.k8s.io", "certificatesigningrequests", "") => certificate(review, node),
+        ("certificates.k8s.io", "podcertificaterequests", _) => pod_certificate::validate(review, ground, node),
         _ => Ok(()),
     }
 }

@@ -40,6 +40,7 @@ impl Graph {
                 ("storage.k8s.io", "csinodes") => return csi_node(node, verb, target),
                 ("", "nodes") => return own_node(node, verb, target),
                 ("", "pods") => return self.pod(node, verb, target),
+                ("certificates.k8s.io", "podcertificaterequests") => return self.pod_certificate(node, verb, target),
                 _ => {}
             }
         }
@@ -104,6 +105,21 @@ impl Graph {
             }
             ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => allow(),
             _ => no_opinion(""),
+        }
+    }
+}
+
+impl Graph {
+    fn pod_certificate(&self, node: &str, verb: &str, target: &ResourceTarget<'_>) -> Decision {
+        if !target.subresource.is_empty() {
+            return no_opinion("nodes may not access the status subresource of PodCertificateRequests");
+        }
+        match verb {
+            "create" => allow(),
+            "get" => get_alone(verb, target, |name| self.requested_by(target.namespace, name, node), node),
+            "list" | "watch" if selects_own(target.field_selector, node) => allow(),
+            "list" | "watch" => no_opinion("can only list/watch podcertificaterequests with nodeName field selector"),
+            _ => no_opinion(format!("nodes may not {verb} podcertificaterequests")),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The volumes of a pod: each is a path on the node before a container starts. Those made of objects follow their objects while the pod lives.
 
 mod atomic;
+mod certificates;
 mod claim;
 mod empty_dir;
 mod host_path;
@@ -8,6 +9,7 @@ mod image;
 mod payload;
 mod refresh;
 mod tokens;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ use tokens::Tokens;
 pub(crate) struct Volumes {
     paths: Mutex<BTreeMap<String, PathBuf>>,
     tokens: Tokens,
+    certificates: certificates::Certificates,
     /// Something that written volumes are made of has changed.
     changed: Arc<Notify>,
     /// Objects that are watched ahead of the first write.
@@ -48,7 +51,7 @@ impl Volumes {
 
     /// Asks for what written volumes are made of while the sandbox is made: the step then finds it.
     pub(crate) async fn warm(self: Arc<Self>, site: Arc<Site>, pod: Arc<Pod>) {
-        let mut maker = Maker { site: &site, pod: &pod, tokens: &self.tokens, held: Vec::new(), renew_at: None };
+        let mut maker = Maker { site: &site, pod: &pod, volumes: &self, held: Vec::new(), renew_at: None };
         for volume in wanted(&pod).iter().filter(|volume| is_written(volume)) {
             // What fails is told by the step.
             let _ = maker.payload(volume).await;

@@ -28,14 +28,17 @@ pub enum Source {
     Volume,
     /// `volumeattachments`
     Attachment,
+    /// `podcertificaterequests`
+    PodCertificate,
 }
 
 impl Source {
     /// Every kind with its group and plural resource name.
-    pub const ALL: [(Source, &'static str, &'static str); 3] = [
+    pub const ALL: [(Source, &'static str, &'static str); 4] = [
         (Source::Pod, "", "pods"),
         (Source::Volume, "", "persistentvolumes"),
         (Source::Attachment, "storage.k8s.io", "volumeattachments"),
+        (Source::PodCertificate, "certificates.k8s.io", "podcertificaterequests"),
     ];
 }
 
@@ -60,6 +63,8 @@ struct Edges {
     /// Secret → volumes whose driver needs it on the node.
     volume_secrets: HashMap<Name, HashSet<String>>,
     attachments: HashMap<String, String>,
+    /// Request for a pod's certificate → its node.
+    pod_certificates: HashMap<Name, String>,
 }
 
 /// The graph, safe to share.
@@ -79,6 +84,10 @@ impl Graph {
                 let node = object.str_at(&["spec", "nodeName"]).unwrap_or_default().to_owned();
                 edges.attachments.insert(name_of(object).1, node);
             }
+            Source::PodCertificate => {
+                let node = object.str_at(&["spec", "nodeName"]).unwrap_or_default().to_owned();
+                edges.pod_certificates.insert(name_of(object), node);
+            }
         }
     }
 
@@ -96,6 +105,9 @@ impl Graph {
             Source::Volume => edges.remove_volume(name),
             Source::Attachment => {
                 edges.attachments.remove(name);
+            }
+            Source::PodCertificate => {
+                edges.pod_certificates.remove(&(namespace.to_owned(), name.to_owned()));
             }
         }
     }
@@ -118,6 +130,13 @@ impl Graph {
     pub fn volume_needed(&self, volume: &str, node: &str) -> bool {
         let edges = self.edges.read().unwrap_or_else(PoisonError::into_inner);
         edges.volume_needed(volume, node)
+    }
+
+    /// Whether a request for a pod's certificate is this node's.
+    pub fn requested_by(&self, namespace: &str, name: &str, node: &str) -> bool {
+        let edges = self.edges.read().unwrap_or_else(PoisonError::into_inner);
+        let found = edges.pod_certificates.get(&(namespace.to_owned(), name.to_owned()));
+        !node.is_empty() && found.is_some_and(|n| n == node)
     }
 
     /// Whether an attachment names this node.

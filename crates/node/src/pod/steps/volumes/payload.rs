@@ -1,23 +1,24 @@
 //! What stands in the volumes that are made of objects: config maps, secrets, facts of the pod, tokens, and all of these together.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{
-    ConfigMapProjection, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, SecretProjection,
-    ServiceAccountTokenProjection, Volume, VolumeProjection,
+    ClusterTrustBundleProjection, ConfigMapProjection, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, Pod,
+    PodCertificateProjection, SecretProjection, ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 
 use super::atomic::{File, Payload, is_safe};
-use super::tokens::Tokens;
+use super::{Volumes, trust};
 use crate::pod::container::fields;
 use crate::site::{Found, Held, Site};
-use k8s_openapi::api::core::v1::Pod;
 
 const FILE_MODE: i32 = 0o644;
 
 /// Makes payloads, and remembers what they were made of.
 pub(crate) struct Maker<'a> {
-    pub(crate) site: &'a Site,
-    pub(crate) pod: &'a Pod,
-    pub(crate) tokens: &'a Tokens,
+    pub(crate) site: &'a Arc<Site>,
+    pub(crate) pod: &'a Arc<Pod>,
+    pub(crate) volumes: &'a Volumes,
     /// The objects that were read; they stay watched while they are held.
     pub(crate) held: Vec<Held>,
     /// When a token in a payload is to be renewed.
@@ -51,8 +52,11 @@ impl Maker<'_> {
             let one = DownwardAPIProjection { items: source.items.clone() };
             self.downward(&one, source.default_mode, &mut files)?;
         } else if let Some(source) = &volume.projected {
-            for one in source.sources.iter().flatten() {
+            for (at, one) in source.sources.iter().flatten().enumerate() {
                 self.projection(one, source.default_mode, &mut files).await?;
+                if let Some(certificate) = &one.pod_certificate {
+                    self.certificate((&volume.name, at), certificate, source.default_mode, &mut files).await?;
+                }
             }
         }
         Ok(files)
@@ -71,10 +75,51 @@ impl Maker<'_> {
         if let Some(source) = &one.service_account_token {
             self.token(source, mode, files).await?;
         }
-        if one.cluster_trust_bundle.is_some() || one.pod_certificate.is_some() {
-            return Err("trust bundles and pod certificates cannot be projected here".into());
+        if let Some(source) = &one.cluster_trust_bundle {
+            self.bundle(source, mode, files).await?;
         }
         Ok(())
+    }
+
+    async fn bundle(
+        &mut self,
+        source: &ClusterTrustBundleProjection,
+        mode: Option<i32>,
+        files: &mut Payload,
+    ) -> Result<(), String> {
+        let cache = self.site.objects.bundles().await;
+        let text = trust::anchors(&cache, source)?;
+        self.held.push(Held::Bundles(cache));
+        let (mode, owner) = self.private(mode);
+        put(files, &source.path, text.into_bytes(), mode, owner)
+    }
+
+    async fn certificate(
+        &mut self,
+        place: (&str, usize),
+        source: &PodCertificateProjection,
+        mode: Option<i32>,
+        files: &mut Payload,
+    ) -> Result<(), String> {
+        let Volumes { certificates, changed, .. } = self.volumes;
+        let found = certificates.get(self.site, self.pod, changed, place, source).await?;
+        let (mode, owner) = self.private(mode);
+        let whole = format!("{}{}", found.key, found.chain);
+        let parts =
+            [(&source.credential_bundle_path, whole), (&source.key_path, found.key), (&source.certificate_chain_path, found.chain)];
+        for (path, text) in parts {
+            if let Some(path) = path.as_deref().filter(|path| !path.is_empty()) {
+                put(files, path, text.into_bytes(), mode, owner)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Mode and owner of a file that is for the pod's user alone, where there is one.
+    fn private(&self, mode: Option<i32>) -> (i32, Option<u32>) {
+        let (user, group) = (single_user(self.pod), fs_group(self.pod));
+        let mode = if user.is_some() || group.is_some() { 0o600 } else { mode.unwrap_or(FILE_MODE) };
+        (mode, user)
     }
 
     async fn config_map(&mut self, source: &ConfigMapProjection, mode: Option<i32>, files: &mut Payload) -> Result<(), String> {
@@ -120,10 +165,9 @@ impl Maker<'_> {
         mode: Option<i32>,
         files: &mut Payload,
     ) -> Result<(), String> {
-        let token = self.tokens.get(self.site, self.pod, source).await?;
+        let token = self.volumes.tokens.get(self.site, self.pod, source).await?;
         self.renew_at = [self.renew_at, Some(token.renew_at)].into_iter().flatten().min();
-        let (user, group) = (single_user(self.pod), fs_group(self.pod));
-        let mode = if user.is_some() || group.is_some() { 0o600 } else { mode.unwrap_or(FILE_MODE) };
+        let (mode, user) = self.private(mode);
         put(files, &source.path, token.text.into_bytes(), mode, user)
     }
 }

@@ -53,7 +53,7 @@ impl Refresher {
     pub(super) async fn write(&self) -> Result<Wait, (Volume, String)> {
         let Some(volumes) = self.volumes.upgrade() else { return Ok(Wait::For(None, Vec::new())) };
         let pod = Arc::clone(&self.pod.borrow());
-        let mut maker = Maker { site: &self.site, pod: &pod, tokens: &volumes.tokens, held: Vec::new(), renew_at: None };
+        let mut maker = Maker { site: &self.site, pod: &pod, volumes: &volumes, held: Vec::new(), renew_at: None };
         let group = fs_group(&pod);
         for (volume, folder) in &self.written {
             let payload = maker.payload(volume).await.map_err(|why| (volume.clone(), why))?;
