@@ -102,6 +102,16 @@ pub fn apply(
     Ok(merged)
 }
 
+/// Lays a configuration over an object without asking who owns what, as mutating policies do.
+///
+/// # Errors
+/// The paths at which the configuration holds something atomic: all of it that the configuration leaves out would be lost.
+pub fn lay_over(live: &Value, configuration: &Value, schema: &Schema) -> Result<Value, Vec<String>> {
+    let mut atomic = Vec::new();
+    shape::atomics(configuration, Some(schema), "", &mut atomic);
+    if atomic.is_empty() { Ok(merge::merge(live, configuration, Some(schema))) } else { Err(atomic) }
+}
+
 fn all_but(other: &managers::Share, own: &managers::Share) -> bool {
     !(other.manager == own.manager && other.applied && other.subresource == own.subresource)
 }

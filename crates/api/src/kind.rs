@@ -256,6 +256,10 @@ pub struct Kind {
     pub custom: bool,
     /// The webhook that turns objects of one version into another, if they differ in more than their name.
     pub conversion: Option<Arc<Value>>,
+    /// The revision of the store in which that definition was last written.
+    pub defined_at: u64,
+    /// The revision in which its schemas became what they are: objects that were written later are pruned by them already.
+    pub schemas_since: u64,
     /// Whether that definition is being deleted, so that nothing new may come.
     pub terminating: bool,
     /// The rules that are no data.
@@ -340,6 +344,8 @@ impl Default for Kind {
             name_rule: crate::rules::names::dns_subdomain,
             custom: false,
             conversion: None,
+            defined_at: 0,
+            schemas_since: 0,
             terminating: false,
             rules: &NoRules,
         }

@@ -13,4 +13,7 @@ pub enum PatchError {
     /// The patch does not fit the document: unprocessable.
     #[error("{0}")]
     Unfit(String),
+    /// A `test` of the patch does not hold: unprocessable.
+    #[error("{0}")]
+    Untrue(String),
 }

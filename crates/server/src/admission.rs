@@ -148,11 +148,20 @@ const PLUGINS: &[Plugin] = &[
     plugin("ResourceQuota", None, Some(resource_quota::validate)),
 ];
 
-/// Runs every mutating step; webhooks come after them.
+/// Runs every mutating step; policies and webhooks come after them, and if they changed something the steps once more.
 pub async fn mutate(review: &mut Review<'_>, state: &State) -> Result<(), Status> {
     service_account::wait_for_default(review, state).await;
-    run(PLUGINS, review, &Ground { objects: state, security: &state.security }, |plugin| plugin.mutate)?;
-    crate::webhook::mutate(review, state).await
+    let ground = Ground { objects: state, security: &state.security };
+    run(PLUGINS, review, &ground, |plugin| plugin.mutate)?;
+    let before = review.object.clone();
+    let mutations = crate::policy::mutate(review, state)?;
+    crate::webhook::mutate(review, state).await?;
+    mutations.again(review, state)?;
+    if before == *review.object {
+        return Ok(());
+    }
+    // What came in from outside gets the same care as what the client wrote.
+    run(PLUGINS, review, &ground, |plugin| plugin.mutate)
 }
 
 /// Runs every validating step. The quota is counted after webhooks have had their say.

@@ -9,6 +9,8 @@ use api::status::{Reason, Status};
 use crate::State;
 use crate::outbound::Target;
 
+/// The forms of the question that we speak.
+const REVIEWS: [&str; 2] = ["v1", "v1beta1"];
 /// How long a conversion may take (upstream's default).
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -24,7 +26,10 @@ pub(crate) async fn all(state: &State, kind: &Kind, mut objects: Vec<Value>, api
     if foreign.is_empty() {
         return Ok(objects);
     }
-    let mut review = api::value!({"kind": "ConversionReview", "apiVersion": "apiextensions.k8s.io/v1"});
+    let spoken = webhook.array_at(&["conversionReviewVersions"]).iter().filter_map(Value::as_str);
+    let spoken = spoken.filter(|version| REVIEWS.contains(version)).map(str::to_owned).next();
+    let mut review = api::value!({"kind": "ConversionReview"});
+    review.set_at(&["apiVersion"], format!("apiextensions.k8s.io/{}", spoken.as_deref().unwrap_or(REVIEWS[0])));
     review.set_at(&["request", "uid"], uuid::Uuid::new_v4().to_string());
     review.set_at(&["request", "desiredAPIVersion"], api_version);
     review.set_at(&["request", "objects"], Value::Array(foreign.iter().map(|at| objects[*at].clone()).collect()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use api::{
     document::{Value, meta},
-    kind::{Kind, KindTable},
+    kind::{Kind, KindTable, Version},
     rules::definition::CLEANUP_FINALIZER,
 };
 use bytes::Bytes;
@@ -44,12 +44,23 @@ pub fn load(state: &State) {
     let snapshot = state.snapshot();
     let mut rows = Vec::new();
     for entry in snapshot.range(&prefix(definitions, None), None) {
+        // A definition is named after its kind: `plural.group`.
+        let known = crate::state::names(&entry.key).1.split_once('.').and_then(|(plural, group)| kinds.resource(group, plural));
+        let known = known.filter(|known| known.custom);
+        if let Some(known) = known.filter(|known| known.defined_at == entry.modified) {
+            rows.push(Arc::clone(known));
+            continue;
+        }
         let definition = decode(entry);
         if !names::is_established(&definition) {
             continue;
         }
         match Kind::from_crd(&definition) {
-            Ok(kind) => rows.push(Arc::new(kind)),
+            Ok(mut kind) => {
+                kind.defined_at = entry.modified;
+                kind.schemas_since = known.filter(|known| same_schemas(known, &kind)).map_or(entry.modified, |k| k.schemas_since);
+                rows.push(Arc::new(kind));
+            }
             Err(errors) => tracing::warn!(key = %entry.key, ?errors, "a stored definition is not served"),
         }
     }
@@ -57,9 +68,38 @@ pub fn load(state: &State) {
     state.rules.forget_unused();
 }
 
+/// Whether two states of a kind read objects alike.
+fn same_schemas(one: &Kind, other: &Kind) -> bool {
+    let fields = |version: &Version| -> Vec<_> { version.selectable_fields.iter().map(|field| field.name.clone()).collect() };
+    let schemas = |kind: &Kind| -> Vec<_> {
+        let one = |v: &Version| (v.name.clone(), v.storage, v.custom_openapi.clone(), fields(v));
+        kind.versions.iter().map(one).collect()
+    };
+    schemas(one) == schemas(other)
+}
+
+/// What must hold when an instance is committed that was readied by a state of its kind: no other definition came between. `None` when one
+/// did already, with other schemas.
+pub fn unchanged(state: &State, kind: &Kind) -> Option<Change> {
+    let kinds = state.kinds();
+    let now = kinds.resource(&kind.group, &kind.plural).filter(|now| now.schemas_since == kind.schemas_since)?;
+    let definition = format!("/{GROUP}/{PLURAL}//{}", kind.qualified());
+    Some(Change { key: definition.into(), expect: Expect::Revision(now.defined_at), op: Op::Check, durable: true })
+}
+
+/// Brings an object that is written back as it was read to the schema that is in force.
+pub fn settle(kind: &Kind, object: &mut Value) {
+    if kind.custom && kind.conversion.is_none() {
+        let version = kind.storage_version();
+        kind.to_served(version, object);
+    }
+}
+
 /// Begins the end of a definition: instances that nothing holds go at once, the others are marked. Whether all are gone.
 pub async fn clear(state: &State, definition: &Value, now: Timestamp) -> Result<bool, CommitError> {
     let (mut changes, mut held) = (Vec::new(), false);
+    let (group, plural) = named(definition);
+    let kinds = state.kinds();
     for entry in instances_of(state, definition) {
         let mut object = decode(&entry);
         let op = if meta::finalizers(&object).next().is_none() {
@@ -74,6 +114,9 @@ pub async fn clear(state: &State, definition: &Value, now: Timestamp) -> Result<
             let generation = meta::generation(&object);
             meta::set(&mut object, "generation", generation + 1);
             object.remove_at(&["metadata", "resourceVersion"]);
+            if let Some(kind) = kinds.resource(group, plural) {
+                settle(kind, &mut object);
+            }
             Op::Put(Bytes::from(object.to_json()))
         };
         changes.push(Change { key: Arc::clone(&entry.key), expect: Expect::Any, op, durable: true });
@@ -97,9 +140,13 @@ pub fn instances(state: &State, definition: &Value) -> Vec<Change> {
     instances_of(state, definition).into_iter().map(delete).collect()
 }
 
+/// Group and plural that a definition defines.
+fn named(definition: &Value) -> (&str, &str) {
+    (definition.str_at(&["spec", "group"]).unwrap_or_default(), definition.str_at(&["spec", "names", "plural"]).unwrap_or_default())
+}
+
 fn instances_of(state: &State, definition: &Value) -> Vec<Stored> {
-    let group = definition.str_at(&["spec", "group"]).unwrap_or_default();
-    let plural = definition.str_at(&["spec", "names", "plural"]).unwrap_or_default();
+    let (group, plural) = named(definition);
     let kinds = state.kinds();
     let Some(kind) = kinds.resource(group, plural).filter(|kind| kind.custom) else { return Vec::new() };
     state.snapshot().range(&prefix(kind, None), None).cloned().collect()

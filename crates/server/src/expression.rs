@@ -2,12 +2,16 @@
 //!
 //! Never reads the store: what an expression may see is handed in.
 
+mod parse;
+pub(crate) mod written;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api::document::Value;
 use api::status::{FieldError, FieldErrorKind};
-use kube_cel::cel::{self, Context, Program};
+use base64::Engine as _;
+use kube_cel::cel::{self, Context};
 use kube_cel::{CompiledSchema, KubeCelExt as _, Validator, compile_schema};
 
 /// A schema, held so that its place stays its own, and its rules.
@@ -101,8 +105,13 @@ impl Scope {
     }
 
     fn value(&self, expression: &str) -> Result<cel::Value, ExpressionError> {
-        let program = Program::compile(expression).map_err(|error| ExpressionError::Compile(error.to_string()))?;
-        program.execute(&self.0).map_err(|error| ExpressionError::Evaluate(error.to_string()))
+        let parsed = parse::parsed(expression)?;
+        cel::Value::resolve(&parsed, &self.0).map_err(|error| ExpressionError::Evaluate(error.to_string()))
+    }
+
+    /// The document that an expression makes: an object, or a list of them.
+    pub(crate) fn document(&self, expression: &str) -> Result<Value, ExpressionError> {
+        document_of(&self.value(expression)?)
     }
 
     /// The truth of an expression.
@@ -136,4 +145,29 @@ fn cel_value(value: &Value) -> cel::Value {
             cel::Value::from(fields)
         }
     }
+}
+
+/// A value as a document, as far as JSON has one like it.
+fn document_of(value: &cel::Value) -> Result<Value, ExpressionError> {
+    let unfit = |what: String| ExpressionError::Evaluate(format!("a value that is no JSON: {what}"));
+    Ok(match value {
+        cel::Value::Null => Value::Null,
+        cel::Value::Bool(flag) => (*flag).into(),
+        cel::Value::Int(number) => (*number).into(),
+        cel::Value::UInt(number) => i64::try_from(*number).map_err(|_| unfit(number.to_string()))?.into(),
+        cel::Value::Float(number) => Value::Float(*number),
+        cel::Value::String(text) => text.as_str().into(),
+        cel::Value::Bytes(bytes) => base64::engine::general_purpose::STANDARD.encode(&**bytes).into(),
+        cel::Value::List(items) => Value::Array(items.iter().map(document_of).collect::<Result<_, _>>()?),
+        cel::Value::Map(map) => {
+            let mut fields: Vec<(String, &cel::Value)> = map.map.iter().map(|(key, value)| (key.to_string(), value)).collect();
+            fields.sort_by(|a, b| a.0.cmp(&b.0));
+            let mut object = Value::object();
+            for (name, value) in fields {
+                object.set_at(&[name.as_str()], document_of(value)?);
+            }
+            object
+        }
+        other => return Err(unfit(format!("{other:?}"))),
+    })
 }

@@ -1,4 +1,6 @@
-//! Validating admission policies: expressions that a write must satisfy, bound to what they apply to and to their parameters.
+//! Admission policies: expressions that a write must satisfy, or that change it, bound to what they apply to and to their parameters.
+
+mod mutate;
 
 use api::document::{Value, meta};
 use api::selector::LabelSelector;
@@ -9,6 +11,8 @@ use crate::admission::Review;
 use crate::expression::{ExpressionError, Scope};
 use crate::security::Objects as _;
 use crate::webhook::{matching, review_request};
+
+pub(crate) use mutate::mutate;
 
 const GROUP: &str = "admissionregistration.k8s.io";
 

@@ -108,6 +108,16 @@ pub(crate) fn review_request(review: &Review<'_>, state: &State) -> Value {
     review::request(review, &review::served(review, state))
 }
 
+/// The object of a write in the version of the request.
+pub(crate) fn served_object(review: &Review<'_>, state: &State) -> Value {
+    review::served(review, state).object
+}
+
+/// Takes an object that a policy changed back into the review.
+pub(crate) fn take_back(review: &mut Review<'_>, state: &State, object: Value) {
+    review::put_back(review, state, object);
+}
+
 /// Asks the mutating webhooks and carries their patches out.
 pub(crate) async fn mutate(review: &mut Review<'_>, state: &State) -> Result<(), Status> {
     let webhooks = wanted(review, state, "mutatingwebhookconfigurations")?;

@@ -123,6 +123,9 @@ async fn prepare(
     {
         schema::prune(&mut new, facts);
         schema::default(&mut new, facts);
+        if !version.storage {
+            crate::custom_kinds::settle(&call.kind, &mut new);
+        }
     }
     call.kind.default(&mut new);
     record(call, options, old, &mut new);
@@ -144,6 +147,7 @@ async fn prepare(
     }
     if errors.is_empty() {
         errors.extend(call.kind.validate(&new, old, call.subresource()));
+        errors.extend(crate::expression::written::problems(&call.kind, &new, old));
     }
     if !errors.is_empty() {
         return Err(Status::invalid(&call.kind.group, &call.kind.kind, name, &errors));
@@ -338,6 +342,12 @@ async fn commit(
     // The heartbeats of nodes are worth no write to the disk: a crash that loses one loses nothing.
     let durable = !key.starts_with("/coordination.k8s.io/leases/kube-node-lease/");
     let mut changes = vec![Change { key: Arc::clone(key), expect, op, durable }];
+    if call.kind.custom && !finished {
+        let Some(check) = crate::custom_kinds::unchanged(&call.state, &call.kind) else {
+            return Err(CommitError::Conflict { key: Arc::clone(key), current: None });
+        };
+        changes.push(check);
+    }
     if call.kind.plural == "services" && call.kind.group.is_empty() {
         let old = current.map(decode);
         changes.extend(crate::allocate::changes(key, old.as_ref(), (!finished).then_some(new)));
@@ -397,6 +407,7 @@ pub async fn replace(
     gone: bool,
 ) -> Result<Option<Value>, Status> {
     new.remove_at(&["metadata", "resourceVersion"]);
+    crate::custom_kinds::settle(&call.kind, &mut new);
     order_head(&mut new);
     match commit(call, &entry.key, Some(entry), &new, gone).await {
         Ok(revision) => {

@@ -18,8 +18,18 @@ use serde_json::{Value, json};
 
 type Answer = fn(&Value) -> Value;
 
-/// A webhook on a free port. Returns its `clientConfig`.
+/// An admission webhook on a free port. Returns its `clientConfig`.
 async fn webhook(answer: Answer) -> Value {
+    serve(move |review| {
+        let mut response = answer(&review["request"]);
+        response["uid"] = review["request"]["uid"].clone();
+        json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response})
+    })
+    .await
+}
+
+/// A server of reviews on a free port.
+async fn serve(answer: impl Fn(&Value) -> Value + Send + Sync + Copy + 'static) -> Value {
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let bundle = STANDARD.encode(key.cert.pem());
     let private = rustls_pki_types::PrivateKeyDer::Pkcs8(key.signing_key.serialize_der().into());
@@ -38,10 +48,7 @@ async fn webhook(answer: Answer) -> Value {
             let service = service_fn(move |request: Request<Incoming>| async move {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 let review: Value = serde_json::from_slice(&body).unwrap();
-                let mut response = answer(&review["request"]);
-                response["uid"] = review["request"]["uid"].clone();
-                let whole = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response});
-                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(whole.to_string()))))
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(answer(&review).to_string()))))
             });
             tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
@@ -143,4 +150,116 @@ async fn a_policy_denies_what_its_expressions_do_not_allow() {
         let (code, status) = cluster.json("POST", CONFIG_MAPS, &json!({"metadata": {"name": name}, "data": data})).await;
         assert_eq!(code, 201, "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_policy_changes_what_is_written_and_its_expressions_must_compile() {
+    let cluster = Cluster::start().await;
+    let group = "/apis/admissionregistration.k8s.io/v1";
+    let policy = |name: &str, mutations: Value| {
+        json!({"metadata": {"name": name}, "spec": {
+            "reinvocationPolicy": "IfNeeded", "mutations": mutations,
+            "matchConstraints": {"resourceRules": [
+                {"operations": ["CREATE"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"]}]},
+        }})
+    };
+    let by = |expression: &str| json!({"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}});
+    let patch = r#"[JSONPatch{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey("a/b"), value: string(object.spec.replicas)}]"#;
+    let all = format!("{group}/mutatingadmissionpolicies");
+    let mutations = json!([
+        by("Object{spec: Object.spec{replicas: 7}, metadata: Object.metadata{labels: {'x': 'y'}}}"),
+        {"patchType": "JSONPatch", "jsonPatch": {"expression": patch}},
+    ]);
+    let (code, made) = cluster.json("POST", &all, &policy("first", mutations)).await;
+    assert_eq!(code, 201, "{made}");
+    let (code, status) = cluster.json("POST", &all, &policy("broken", json!([by("... [] bad")]))).await;
+    assert_eq!(code, 422, "{status}");
+    assert!(status["message"].as_str().unwrap().contains("compilation failed"), "{status}");
+    let mut hook = configuration("ValidatingWebhookConfiguration", &json!({"url": "https://localhost:1/"}), "Ignore");
+    hook["webhooks"][0]["matchConditions"] = json!([{"name": "a", "expression": "... [] bad expression"}]);
+    let (code, status) = cluster.json("POST", &format!("{group}/validatingwebhookconfigurations"), &hook).await;
+    assert_eq!(code, 422, "{status}");
+    assert!(status["message"].as_str().unwrap().contains("compilation failed"), "{status}");
+    let binding = json!({"metadata": {"name": "all"}, "spec": {"policyName": "first"}});
+    cluster.json("POST", &format!("{group}/mutatingadmissionpolicybindings"), &binding).await;
+    let deployment = json!({"metadata": {"name": "d"}, "spec": {
+        "replicas": 1, "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+    }});
+    let (code, made) = cluster.json("POST", "/apis/apps/v1/namespaces/default/deployments", &deployment).await;
+    assert_eq!((code, &made["spec"]["replicas"]), (201, &json!(7)), "{made}");
+    assert_eq!(made["metadata"]["labels"], json!({"x": "y", "a/b": "7"}));
+}
+
+/// `v1` keeps `hostPort`; `v2` has `host` and `port`.
+fn convert(review: &Value) -> Value {
+    let wanted = review["request"]["desiredAPIVersion"].as_str().unwrap();
+    let convert = |object: &Value| {
+        let mut object = object.clone();
+        let map = object.as_object_mut().unwrap();
+        if wanted.ends_with("v2") {
+            let whole = map.remove("hostPort").unwrap_or_default();
+            let (host, port) = whole.as_str().unwrap_or(":").split_once(':').unwrap();
+            map.insert("host".into(), host.into());
+            map.insert("port".into(), port.into());
+        } else {
+            let text = |map: &serde_json::Map<String, Value>, field: &str| map[field].as_str().unwrap_or_default().to_owned();
+            let whole = format!("{}:{}", text(map, "host"), text(map, "port"));
+            map.retain(|name, _| name != "host" && name != "port");
+            map.insert("hostPort".into(), whole.into());
+        }
+        map.insert("apiVersion".into(), wanted.into());
+        object
+    };
+    let objects: Vec<Value> = review["request"]["objects"].as_array().unwrap().iter().map(convert).collect();
+    json!({"kind": "ConversionReview", "apiVersion": review["apiVersion"], "response": {
+        "uid": review["request"]["uid"], "result": {"status": "Success"}, "convertedObjects": objects,
+    }})
+}
+
+#[tokio::test]
+async fn custom_objects_are_converted_selected_and_watched_in_the_version_of_the_request() {
+    let cluster = Cluster::start().await;
+    let client = serve(convert).await;
+    let text = json!({"type": "string"});
+    let version = |name: &str, storage: bool, fields: &[&str]| {
+        let properties: serde_json::Map<String, Value> = fields.iter().map(|field| ((*field).to_owned(), text.clone())).collect();
+        let selectable: Vec<Value> = fields.iter().map(|field| json!({"jsonPath": format!(".{field}")})).collect();
+        json!({"name": name, "served": true, "storage": storage, "selectableFields": selectable,
+            "schema": {"openAPIV3Schema": {"type": "object", "properties": properties}}})
+    };
+    let definition = json!({"metadata": {"name": "ports.example.com"}, "spec": {
+        "group": "example.com", "scope": "Namespaced", "names": {"plural": "ports", "kind": "Port", "singular": "port"},
+        "versions": [version("v1", true, &["hostPort"]), version("v2", false, &["host", "port"])],
+        "conversion": {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": client}},
+    }});
+    let (code, made) =
+        cluster.json("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition).await;
+    assert_eq!(code, 201, "{made}");
+    let (v1, v2) = ("/apis/example.com/v1/namespaces/default/ports", "/apis/example.com/v2/namespaces/default/ports");
+    for (name, host, port) in [("a", "h1", "80"), ("b", "h1", "8080"), ("c", "h2", "80")] {
+        let (code, made) = cluster.json("POST", v2, &json!({"metadata": {"name": name}, "host": host, "port": port})).await;
+        assert_eq!((code, &made["host"]), (201, &json!(host)), "{made}");
+    }
+    let names = async |path: String| -> Vec<String> {
+        let (code, list) = cluster.json("GET", &path, &Value::Null).await;
+        assert_eq!(code, 200, "{list}");
+        list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(format!("{v2}?fieldSelector=host%3Dh1")).await, ["a", "b"]);
+    assert_eq!(names(format!("{v2}?fieldSelector=host%3Dh1,port%3D80")).await, ["a"]);
+    assert_eq!(names(format!("{v1}?fieldSelector=hostPort%3Dh2:80")).await, ["c"]);
+    let (_, one) = cluster.json("GET", &format!("{v1}/a"), &Value::Null).await;
+    assert_eq!((&one["hostPort"], &one["apiVersion"]), (&json!("h1:80"), &json!("example.com/v1")));
+    let mut moved = cluster.json("GET", &format!("{v2}/b"), &Value::Null).await.1;
+    let from = moved["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    moved["host"] = json!("h2");
+    cluster.json("PUT", &format!("{v2}/b"), &moved).await;
+    cluster.json("DELETE", &format!("{v2}?fieldSelector=host%3Dh1"), &Value::Null).await;
+    assert_eq!(names(v2.to_owned()).await, ["b", "c"]);
+    let path = format!("{v2}?watch=true&fieldSelector=host%3Dh1&resourceVersion={from}&timeoutSeconds=1");
+    let events = cluster.lines(&path).await;
+    let seen: Vec<String> = events.iter().map(|event| format!("{} {}", event["type"], event["object"]["metadata"]["name"])).collect();
+    assert_eq!(seen, ["\"DELETED\" \"b\"", "\"DELETED\" \"a\""], "{events:?}");
+    assert_eq!(events[0]["object"]["host"], "h1");
 }

@@ -69,6 +69,21 @@ pub(super) fn field_set(value: &Value, schema: Option<&Schema>) -> FieldSet {
     set
 }
 
+/// The paths of lists and objects that are one value.
+pub(super) fn atomics(value: &Value, schema: Option<&Schema>, path: &str, found: &mut Vec<String>) {
+    match (shape(value, schema), value) {
+        (Shape::Leaf, Value::Array(_) | Value::Object(_)) => found.push(path.to_owned()),
+        (Shape::Leaf, _) => {}
+        (Shape::Fields(map), _) => {
+            map.iter().for_each(|(name, value)| atomics(value, field_schema(schema, name), &format!("{path}.{name}"), found));
+        }
+        (Shape::Items(items), _) => {
+            let below = schema.and_then(Schema::items);
+            items.iter().enumerate().for_each(|(at, item)| atomics(item, below, &format!("{path}[{at}]"), found));
+        }
+    }
+}
+
 fn collect(value: &Value, schema: Option<&Schema>, path: &mut Vec<Element>, set: &mut FieldSet) {
     match shape(value, schema) {
         Shape::Leaf => set.insert(path),

@@ -148,6 +148,9 @@ fn default_matching(resources: &mut Value) {
 impl Rules for PolicyRules {
     fn default(&self, object: &mut Value) {
         object.default_at(&["spec", "failurePolicy"], "Fail");
+        if meta::kind(object).starts_with("Mutating") {
+            object.default_at(&["spec", "reinvocationPolicy"], "Never");
+        }
         if let Some(resources) = object.get_mut(&["spec", "matchConstraints"]) {
             default_matching(resources);
         }
@@ -173,7 +176,33 @@ impl Rules for PolicyRules {
                 }
             }
         }
+        for (index, mutation) in new.array_at(&["spec", "mutations"]).iter().enumerate() {
+            check_mutation(mutation, &spec.child("mutations").index(index), &mut errors);
+        }
         errors
+    }
+}
+
+/// A mutation is of one sort, and has the expression of that sort.
+fn check_mutation(mutation: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    let kind = mutation.str_at(&["patchType"]).unwrap_or_default();
+    let (own, other) = match kind {
+        "ApplyConfiguration" => ("applyConfiguration", "jsonPatch"),
+        "JSONPatch" => ("jsonPatch", "applyConfiguration"),
+        "" => return errors.push(FieldError::required(path.child("patchType"), "")),
+        odd => {
+            let supported = ["ApplyConfiguration", "JSONPatch"];
+            return errors.push(FieldError::not_supported(path.child("patchType"), odd, &supported));
+        }
+    };
+    if mutation.get(&[own]).is_none_or(Value::is_null) {
+        errors.push(FieldError::required(path.child(own), format!("must be specified when patchType is {kind}")));
+    } else if mutation.str_at(&[own, "expression"]).unwrap_or_default().trim().is_empty() {
+        errors.push(FieldError::required(path.child(own).child("expression"), "expression is not specified"));
+    }
+    if mutation.get(&[other]).is_some_and(|value| !value.is_null()) {
+        let text = format!("must not be specified when patchType is {kind}");
+        errors.push(FieldError::invalid(path.child(other), Value::from("{}"), text));
     }
 }
 

@@ -28,7 +28,7 @@ pub fn splice(out: &mut Vec<u8>, stored: &[u8], revision: Revision) {
 
 /// Writes an object in a version, as it was at a revision (that of its last change, or of its removal).
 pub fn object(out: &mut Vec<u8>, kind: &Kind, version: &Version, entry: &Stored, revision: Revision) {
-    if version.storage && kind.stored_as.is_none() && !kind.custom {
+    if version.storage && kind.stored_as.is_none() && is_served_as_stored(kind, version, entry) {
         splice(out, &entry.value, revision);
         return;
     }
@@ -36,6 +36,18 @@ pub fn object(out: &mut Vec<u8>, kind: &Kind, version: &Version, entry: &Stored,
     api::document::meta::set(&mut object, "resourceVersion", revision.to_string());
     kind.to_served(version, &mut object);
     object.write_json(out);
+}
+
+/// Whether stored bytes are what a reader of the stored version gets. A custom object is, unless it was written before its schemas became what they
+/// are, or when another version was the stored one.
+fn is_served_as_stored(kind: &Kind, version: &Version, entry: &Stored) -> bool {
+    if !kind.custom {
+        return true;
+    }
+    let bytes = entry.value.strip_prefix(b"{\"apiVersion\":\"".as_slice());
+    let bytes = bytes.and_then(|bytes| bytes.strip_prefix(kind.group.as_bytes())).and_then(|bytes| bytes.strip_prefix(b"/"));
+    let in_version = bytes.and_then(|bytes| bytes.strip_prefix(version.name.as_bytes())).is_some_and(|rest| rest.starts_with(b"\","));
+    entry.modified > kind.schemas_since && in_version
 }
 
 #[cfg(test)]

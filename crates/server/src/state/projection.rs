@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use api::{
     document::{Value, meta},
-    kind::{Kind, KindTable},
+    kind::{Kind, KindTable, SelectableField, Version},
     selector::{FieldSelector, LabelSelector},
 };
 use arc_swap::ArcSwap;
@@ -74,17 +74,52 @@ pub struct Filter {
     pub labels: LabelSelector,
     /// By fields.
     pub fields: FieldSelector,
+    /// By fields of the request's version, which a webhook has to make of the stored one first.
+    converted: Option<(FieldSelector, Arc<[SelectableField]>)>,
+    /// The fields of the request's version where they are not those of the stored one.
+    own: Option<Arc<[SelectableField]>>,
 }
 
 impl Filter {
-    /// Whether everything is asked for.
-    pub fn is_everything(&self) -> bool {
-        self.labels.is_everything() && self.fields.is_everything()
+    /// What selectors ask for in a version of a kind.
+    pub fn new(kind: &Kind, version: &Version, labels: LabelSelector, mut fields: FieldSelector) -> Self {
+        if !kind.custom {
+            return Self { labels, fields, converted: None, own: None };
+        }
+        if kind.conversion.is_none() {
+            let own = (!version.storage).then(|| Arc::clone(&version.selectable_fields));
+            return Self { labels, fields, converted: None, own };
+        }
+        let (known, inside): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut fields.requirements).into_iter().partition(|part| part.field.starts_with("metadata."));
+        fields.requirements = known;
+        let selected = FieldSelector { requirements: inside };
+        let converted = (!selected.is_everything()).then(|| (selected, Arc::clone(&version.selectable_fields)));
+        Self { labels, fields, converted, own: None }
     }
 
-    /// Whether an object is asked for.
+    /// Whether everything is asked for.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything() && self.converted.is_none()
+    }
+
+    /// Whether [`Filter::matches`] is not the whole answer.
+    pub fn needs_conversion(&self) -> bool {
+        self.converted.is_some()
+    }
+
+    /// Whether an object that was converted into the request's version is asked for, which [`Filter::matches`] has let through.
+    pub fn matches_converted(&self, object: &Value) -> bool {
+        let Some((fields, selectable)) = &self.converted else { return true };
+        fields.matches_by(|field| {
+            let found = selectable.iter().find(|selectable| selectable.name == field)?;
+            Some(found.value(object).into_owned().into())
+        })
+    }
+
+    /// Whether an object is asked for, as far as its stored version tells.
     pub fn matches(&self, kind: &Kind, entry: &Entry<Fields>) -> bool {
-        if self.is_everything() {
+        if self.labels.is_everything() && self.fields.is_everything() {
             return true;
         }
         let fields = &entry.fields;
@@ -97,11 +132,16 @@ impl Filter {
             Some(match field {
                 "metadata.name" => name.into(),
                 "metadata.namespace" => namespace.into(),
+                _ if self.own.is_some() => {
+                    let found = self.own.iter().flat_map(|own| own.iter()).find(|selectable| selectable.name == field)?;
+                    found.value(&super::decode(entry)).into_owned().into()
+                }
                 _ => {
                     let at = kind.storage_version().selectable_fields.iter().position(|selectable| selectable.name == field)?;
-                    match fields.selectable.get(at) {
+                    let extracted = fields.selectable.get(at).filter(|_| !kind.custom || entry.modified > kind.schemas_since);
+                    match extracted {
                         Some(value) => (&**value).into(),
-                        // Loaded before its kind was known: look it up.
+                        // Loaded before its kind was known, or was another: look it up.
                         None => kind.storage_version().selectable_fields[at].value(&super::decode(entry)).into_owned().into(),
                     }
                 }

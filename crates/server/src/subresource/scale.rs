@@ -24,7 +24,8 @@ pub async fn serve(call: Call, body: Bytes) -> Result<Response<Body>, Status> {
     if call.verb == "get" {
         let snapshot = call.state.snapshot();
         let entry = snapshot.get(&key(&call.kind, call.namespace(), &call.path.name)).ok_or_else(|| call.not_found())?;
-        return Ok(answer(StatusCode::OK, &render(&call, &decode(entry), paths)));
+        let object = crate::conversion::one(&call.state, &call.kind, decode(entry), &call.api_version()).await?;
+        return Ok(answer(StatusCode::OK, &render(&call, &object, paths)));
     }
     let options = Options { update: true, ..input::options(&call)? };
     let media = input::media(&call.parts.headers).to_owned();

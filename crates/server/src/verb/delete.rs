@@ -41,7 +41,7 @@ pub async fn serve(call: &Call, body: Bytes) -> Result<Response<Body>, Status> {
         let status = Status::success(&call.kind.group, &call.kind.plural, &call.path.name, meta::uid(&object));
         return Ok(answer(StatusCode::OK, &status.to_value()));
     }
-    let mut object = object;
+    let mut object = shown(call, object).await;
     call.kind.to_served(call.version(), &mut object);
     Ok(answer(StatusCode::OK, &object))
 }
@@ -52,12 +52,20 @@ pub async fn serve_collection(call: &Call, body: Bytes) -> Result<Response<Body>
     let filter = list::filter(call)?;
     let prefix = list::collection(call);
     let snapshot = call.state.snapshot();
-    let found: Vec<_> = snapshot.range(&prefix, None).filter(|entry| filter.matches(&call.kind, entry)).cloned().collect();
+    let mut found: Vec<_> =
+        snapshot.range(&prefix, None).filter(|entry| filter.matches(&call.kind, entry)).cloned().collect();
+    if filter.needs_conversion() {
+        let objects = found.iter().map(|entry| decode(entry)).collect();
+        let objects = crate::conversion::all(&call.state, &call.kind, objects, &call.api_version()).await?;
+        let mut selected = objects.iter().map(|object| filter.matches_converted(object));
+        found.retain(|_| selected.next().unwrap_or(false));
+    }
     let mut items = Vec::with_capacity(found.len());
     for entry in found {
         let (namespace, name) = crate::state::names(&entry.key);
         match delete_at(call, namespace, name, &wish).await {
-            Ok((mut object, _)) => {
+            Ok((object, _)) => {
+                let mut object = shown(call, object).await;
                 call.kind.to_served(call.version(), &mut object);
                 items.push(object);
             }
@@ -71,6 +79,14 @@ pub async fn serve_collection(call: &Call, body: Bytes) -> Result<Response<Body>
     list.set_at(&["metadata", "resourceVersion"], call.state.snapshot().revision().to_string());
     list.set_at(&["items"], Value::Array(items));
     Ok(answer(StatusCode::OK, &list))
+}
+
+/// The object in the version of the call. It is deleted by now, so a webhook that fails is no reason to say that it was not.
+async fn shown(call: &Call, object: Value) -> Value {
+    match crate::conversion::one(&call.state, &call.kind, object.clone(), &call.api_version()).await {
+        Ok(converted) => converted,
+        Err(_) => object,
+    }
 }
 
 /// The options: in the body, or in the query.

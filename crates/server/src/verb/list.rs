@@ -76,15 +76,33 @@ pub fn serve(call: &Call) -> Result<Response<Body>, Status> {
 
 /// Answers with a collection whose objects may have to be converted first.
 pub async fn serve_converted(call: &Call) -> Result<Response<Body>, Status> {
-    if call.form != Form::Object {
+    let filter = filter(call)?;
+    // The metadata is the same in every version; who asks for it alone needs no webhook.
+    if call.form == Form::Metadata && !filter.needs_conversion() {
         return serve(call);
     }
-    let page = page(call, &filter(call)?)?;
+    let page = page(call, &filter)?;
     let objects: Vec<Value> = page.entries.iter().map(|entry| decode(entry)).collect();
     let mut objects = crate::conversion::all(&call.state, &call.kind, objects, &call.api_version()).await?;
+    objects.retain(|object| filter.matches_converted(object));
     objects.iter_mut().for_each(|object| call.kind.to_served(call.version(), object));
-    let mut list = head(&call.kind.list_kind, &call.api_version(), &page);
-    list.set_at(&["items"], Value::Array(objects));
+    let mut list = match call.form {
+        Form::Object => head(&call.kind.list_kind, &call.api_version(), &page),
+        Form::Metadata => head("PartialObjectMetadataList", "meta.k8s.io/v1", &page),
+        Form::Table => {
+            let mut table = render::table_head(call.version());
+            set_list_metadata(&mut table, &page);
+            table
+        }
+    };
+    let rows = Rows::parse(call.query.get("includeObject"));
+    let item = |object: Value| match call.form {
+        Form::Object => object,
+        Form::Metadata => render::metadata_only(&object),
+        Form::Table => render::row(&call.kind, call.version(), object, rows, call.now),
+    };
+    let field = if call.form == Form::Table { "rows" } else { "items" };
+    list.set_at(&[field], Value::Array(objects.into_iter().map(item).collect()));
     Ok(answer(StatusCode::OK, &list))
 }
 
@@ -110,7 +128,7 @@ pub fn filter(call: &Call) -> Result<Filter, Status> {
         let name = FieldRequirement { field: "metadata.name".into(), equal: true, value: call.path.name.clone() };
         fields.requirements.push(name);
     }
-    Ok(Filter { labels, fields })
+    Ok(Filter::new(&call.kind, call.version(), labels, fields))
 }
 
 /// The prefix of the call's collection.

@@ -15,7 +15,9 @@ use store::{Event, Revision, Watch, WatchError};
 use tokio::time::Instant;
 
 use crate::{
+    State,
     body::{self, Body},
+    conversion,
     limits::{BOOKMARK_EVERY, LIST_PIECE_BYTES, WATCH_SECONDS_MIN},
     render::{self, Form, Rows},
     request::Call,
@@ -25,6 +27,9 @@ use crate::{
 
 /// The end of the initial events of a streamed list (KEP-3157).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// A change of one object: what it was, what it is, and when.
+type Seen<'e> = (Option<&'e Stored>, Option<&'e Stored>, Revision);
 
 /// How events of this watch are written.
 struct Writer {
@@ -38,6 +43,7 @@ struct Writer {
 
 /// A running watch.
 struct Running {
+    state: Arc<State>,
     watch: Watch<Projection>,
     filter: Filter,
     writer: Writer,
@@ -90,6 +96,7 @@ pub fn serve(call: &Call) -> Result<Response<Body>, Status> {
         }
     };
     let running = Running {
+        state: Arc::clone(&call.state),
         watch,
         filter,
         writer,
@@ -121,6 +128,11 @@ async fn next_piece(mut running: Running) -> Option<(Bytes, Running)> {
         if running.ended {
             return (!piece.is_empty()).then(|| (piece.into(), running));
         }
+        if running.writer.kind.conversion.is_some() && !running.initial.is_empty() {
+            let entries: Vec<Stored> = running.initial.drain(..).collect();
+            let events: Vec<Seen> = entries.iter().map(|entry| (None, Some(entry), entry.modified)).collect();
+            running.write_converted(&mut piece, &events).await;
+        }
         while let Some(entry) = running.initial.pop_front() {
             running.writer.event(&mut piece, "ADDED", &entry, entry.modified);
             if piece.len() >= LIST_PIECE_BYTES {
@@ -143,6 +155,12 @@ impl Running {
         let bookmark_due = self.bookmarked + BOOKMARK_EVERY;
         let until = if self.bookmarks { bookmark_due.min(self.deadline) } else { self.deadline };
         match tokio::time::timeout_at(until, self.watch.next()).await {
+            Ok(Ok(batch)) if self.writer.kind.conversion.is_some() => {
+                let seen = |event: &Arc<Event<Fields>>| (event.previous.clone(), (!event.deleted).then(|| event.entry.clone()), event.revision);
+                let changes: Vec<_> = batch.events.iter().map(seen).collect();
+                let events: Vec<Seen> = changes.iter().map(|(before, after, at)| (before.as_ref(), after.as_ref(), *at)).collect();
+                self.write_converted(piece, &events).await;
+            }
             Ok(Ok(batch)) => {
                 for event in &batch.events {
                     self.write(piece, event);
@@ -160,6 +178,37 @@ impl Running {
                     self.bookmarked = Instant::now();
                 }
                 self.ended = Instant::now() >= self.deadline;
+            }
+        }
+    }
+
+    /// Changes of objects that a webhook turns into the version of the watch, all with one call. One that fails ends the watch.
+    async fn write_converted(&mut self, piece: &mut Vec<u8>, events: &[Seen<'_>]) {
+        let kind = Arc::clone(&self.writer.kind);
+        let chosen = |entry: &&Stored| self.filter.matches(&kind, entry);
+        let events: Vec<Seen> = events.iter().map(|(before, after, at)| (before.filter(chosen), after.filter(chosen), *at)).collect();
+        let objects = events.iter().flat_map(|(before, after, _)| [*before, *after]).flatten().map(|entry| decode(entry)).collect();
+        let mut objects = match conversion::all(&self.state, &kind, objects, &self.writer.api_version()).await {
+            Ok(objects) => objects.into_iter(),
+            Err(status) => {
+                error_event(piece, &status);
+                self.ended = true;
+                return;
+            }
+        };
+        for (before, after, revision) in events {
+            let mut next = |entry: Option<&Stored>| {
+                let object = entry.and_then(|_| objects.next());
+                object.filter(|object| self.filter.matches_converted(object))
+            };
+            let (before, after) = (next(before), next(after));
+            let word = match (&before, &after) {
+                (None, Some(_)) => "ADDED",
+                (Some(_), Some(_)) => "MODIFIED",
+                _ => "DELETED",
+            };
+            if let Some(object) = after.or(before) {
+                self.writer.object_event(piece, word, object, revision);
             }
         }
     }
@@ -182,23 +231,35 @@ impl Running {
 }
 
 impl Writer {
+    fn api_version(&self) -> String {
+        meta::join_api_version(&self.kind.group, &self.version.name)
+    }
+
     fn event(&mut self, piece: &mut Vec<u8>, word: &str, entry: &Stored, revision: Revision) {
+        if self.form != Form::Object {
+            return self.object_event(piece, word, decode(entry), revision);
+        }
         open(piece, word);
+        render::object(piece, &self.kind, &self.version, entry, revision);
+        piece.extend_from_slice(b"}\n");
+    }
+
+    /// An event of an object that was read, and is in the version of the watch or needs no webhook to get there.
+    fn object_event(&mut self, piece: &mut Vec<u8>, word: &str, mut object: Value, revision: Revision) {
+        open(piece, word);
+        meta::set(&mut object, "resourceVersion", revision.to_string());
         match self.form {
-            Form::Object => render::object(piece, &self.kind, &self.version, entry, revision),
+            Form::Object => {
+                self.kind.to_served(&self.version, &mut object);
+                object.write_json(piece);
+            }
             Form::Table => {
-                let mut object = decode(entry);
-                meta::set(&mut object, "resourceVersion", revision.to_string());
                 let row = render::row(&self.kind, &self.version, object, self.rows, Timestamp::now());
                 let mut table = self.table(revision);
                 table.set_at(&["rows"], Value::Array(vec![row]));
                 table.write_json(piece);
             }
-            Form::Metadata => {
-                let mut object = decode(entry);
-                meta::set(&mut object, "resourceVersion", revision.to_string());
-                render::metadata_only(&object).write_json(piece);
-            }
+            Form::Metadata => render::metadata_only(&object).write_json(piece),
         }
         piece.extend_from_slice(b"}\n");
     }
@@ -220,7 +281,7 @@ impl Writer {
         };
         if self.form == Form::Object {
             object.set_at(&["kind"], self.kind.kind.clone());
-            object.set_at(&["apiVersion"], meta::join_api_version(&self.kind.group, &self.version.name));
+            object.set_at(&["apiVersion"], self.api_version());
         } else if self.form == Form::Metadata {
             object = render::metadata_only(&object);
         }
