@@ -164,6 +164,7 @@ impl Pods {
             "OutOfpods" => "OutOfpods",
             "OutOfephemeral-storage" => "OutOfephemeral-storage",
             "NodeAffinity" => "NodeAffinity",
+            "NodePorts" => "NodePorts",
             _ => "UnexpectedAdmissionError",
         };
         self.site.warning(pod, None, reason, ended.message.trim_start_matches("Pod was rejected: ").to_owned());

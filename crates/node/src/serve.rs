@@ -183,7 +183,8 @@ impl Endpoint {
             ["healthz"] => Ok(text("ok")),
             ["pods"] if reads => Ok(self.list()),
             ["containerLogs", namespace, pod, container] if reads => {
-                log::serve(self, namespace, pod, container, request.uri().query().unwrap_or_default()).await
+                let (namespace, pod, container) = (namespace.to_string(), pod.to_string(), container.to_string());
+                log::serve(self, &namespace, &pod, &container, request).await
             }
             ["exec", namespace, pod, container] | ["exec", namespace, pod, _, container] => {
                 let (namespace, pod, container) = (namespace.to_string(), pod.to_string(), container.to_string());

@@ -142,7 +142,10 @@ pub fn instances(state: &State, definition: &Value) -> Vec<Change> {
 
 /// Group and plural that a definition defines.
 fn named(definition: &Value) -> (&str, &str) {
-    (definition.str_at(&["spec", "group"]).unwrap_or_default(), definition.str_at(&["spec", "names", "plural"]).unwrap_or_default())
+    (
+        definition.str_at(&["spec", "group"]).unwrap_or_default(),
+        definition.str_at(&["spec", "names", "plural"]).unwrap_or_default(),
+    )
 }
 
 fn instances_of(state: &State, definition: &Value) -> Vec<Stored> {

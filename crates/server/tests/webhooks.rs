@@ -164,7 +164,8 @@ async fn a_policy_changes_what_is_written_and_its_expressions_must_compile() {
         }})
     };
     let by = |expression: &str| json!({"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}});
-    let patch = r#"[JSONPatch{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey("a/b"), value: string(object.spec.replicas)}]"#;
+    let patch =
+        r#"[JSONPatch{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey("a/b"), value: string(object.spec.replicas)}]"#;
     let all = format!("{group}/mutatingadmissionpolicies");
     let mutations = json!([
         by("Object{spec: Object.spec{replicas: 7}, metadata: Object.metadata{labels: {'x': 'y'}}}"),
@@ -233,8 +234,7 @@ async fn custom_objects_are_converted_selected_and_watched_in_the_version_of_the
         "versions": [version("v1", true, &["hostPort"]), version("v2", false, &["host", "port"])],
         "conversion": {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": client}},
     }});
-    let (code, made) =
-        cluster.json("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition).await;
+    let (code, made) = cluster.json("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition).await;
     assert_eq!(code, 201, "{made}");
     let (v1, v2) = ("/apis/example.com/v1/namespaces/default/ports", "/apis/example.com/v2/namespaces/default/ports");
     for (name, host, port) in [("a", "h1", "80"), ("b", "h1", "8080"), ("c", "h2", "80")] {
@@ -259,7 +259,8 @@ async fn custom_objects_are_converted_selected_and_watched_in_the_version_of_the
     assert_eq!(names(v2.to_owned()).await, ["b", "c"]);
     let path = format!("{v2}?watch=true&fieldSelector=host%3Dh1&resourceVersion={from}&timeoutSeconds=1");
     let events = cluster.lines(&path).await;
-    let seen: Vec<String> = events.iter().map(|event| format!("{} {}", event["type"], event["object"]["metadata"]["name"])).collect();
+    let seen: Vec<String> =
+        events.iter().map(|event| format!("{} {}", event["type"], event["object"]["metadata"]["name"])).collect();
     assert_eq!(seen, ["\"DELETED\" \"b\"", "\"DELETED\" \"a\""], "{events:?}");
     assert_eq!(events[0]["object"]["host"], "h1");
 }

@@ -231,7 +231,8 @@ mod tests {
             signer_name("f", signer, &mut errors);
             errors.len()
         };
-        for (signer, count) in [("a.io/b", 0), ("a.io/b.c", 0), ("", 1), ("a.io", 1), ("a.io/b/c", 1), ("a/b", 1), ("a.io/B", 1)] {
+        for (signer, count) in [("a.io/b", 0), ("a.io/b.c", 0), ("", 1), ("a.io", 1), ("a.io/b/c", 1), ("a/b", 1), ("a.io/B", 1)]
+        {
             assert_eq!(problems(signer), count, "{signer}");
         }
         for (signer, name, good) in [
@@ -252,9 +253,7 @@ mod tests {
             request.set_at(&["status"], status);
             request
         };
-        let ended = |kind: &str| {
-            value!({"conditions": [{"type": kind, "status": "True", "reason": "R", "lastTransitionTime": "2026-01-01T00:00:00Z"}]})
-        };
+        let ended = |kind: &str| value!({"conditions": [{"type": kind, "status": "True", "reason": "R", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
         let errors = |new: Value, old: Value| PodCertificateRules.validate(&with(new), Some(&with(old)), Some("status")).len();
         assert_eq!(errors(ended("Issued"), Value::object()), 0);
         assert_eq!(errors(ended("Denied"), Value::object()), 0);

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 
 use super::{Ended, spec};
 use crate::scheduling::node_affinity::NodeAffinity;
+use crate::scheduling::pod::host_ports;
 use crate::scheduling::resources::{Resources, requests};
 
 /// Why the pod is rejected; none when it is taken in. `others` are the pods that the node already runs.
@@ -25,7 +26,9 @@ pub fn admit(pod: &Pod, node: &Node, others: &[&Pod]) -> Option<Ended> {
     let mut used = Resources::default();
     others.iter().for_each(|other| used.add(&requests(other)));
     // Devices that the node does not know of are the business of whoever hands them out.
-    let lacking = all.lacking(&used, &asked).into_iter().map(|(resource, _)| resource).next()?;
+    let Some(lacking) = all.lacking(&used, &asked).into_iter().map(|(resource, _)| resource).next() else {
+        return ports_taken(pod, others);
+    };
     let of = |resources: &Resources| match lacking.as_str() {
         "cpu" => resources.milli_cpu,
         "memory" => resources.memory,
@@ -33,6 +36,15 @@ pub fn admit(pod: &Pod, node: &Node, others: &[&Pod]) -> Option<Ended> {
         other => resources.extended.get(other).copied().unwrap_or_default(),
     };
     Some(lacks(&lacking, of(&asked), of(&used), of(&all)))
+}
+
+/// A port of the node can be one pod's alone.
+fn ports_taken(pod: &Pod, others: &[&Pod]) -> Option<Ended> {
+    let wanted = host_ports(spec(pod));
+    let taken = others.iter().flat_map(|other| host_ports(spec(other)));
+    let conflict = !wanted.is_empty() && taken.into_iter().any(|port| wanted.iter().any(|wanted| wanted.conflicts(&port)));
+    let message = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
+    conflict.then(|| rejected("NodePorts", message.into()))
 }
 
 fn lacks(resource: &str, asked: i64, used: i64, capacity: i64) -> Ended {
@@ -72,6 +84,10 @@ mod tests {
         assert_eq!(told(&small, &[&small, &small]).map(|(reason, _)| reason).as_deref(), Some("OutOfpods"));
         let picky = |value: &str| pod(json!({ "nodeSelector": { "disk": value }, "containers": [] }));
         assert_eq!(told(&picky("ssd"), &[]), None);
+        let bound =
+            |port: i32| pod(json!({ "containers": [{ "name": "a", "ports": [{ "containerPort": 80, "hostPort": port }] }] }));
+        assert_eq!(told(&bound(80), &[&bound(81)]), None);
+        assert_eq!(told(&bound(80), &[&bound(80)]).map(|(reason, _)| reason).as_deref(), Some("NodePorts"));
         assert_eq!(told(&picky("tape"), &[]).map(|(reason, _)| reason).as_deref(), Some("NodeAffinity"));
     }
 }

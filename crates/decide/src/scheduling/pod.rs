@@ -148,7 +148,8 @@ pub fn is_done(typed: &Typed) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
+/// The ports of its node that a pod takes.
+pub(crate) fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
     let sidecars = spec.init_containers.iter().flatten().filter(|one| one.restart_policy.as_deref() == Some("Always"));
     let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
     let taken = ports.filter_map(|port| {

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use decide::pod_lifecycle::Run;
-use http::Response;
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Frame, Incoming};
 use tokio::sync::mpsc;
 
-use super::{Body, Endpoint, Refusal, flag, parameter, parameters};
+use super::{Body, Endpoint, Refusal, flag, parameter, parameters, websocket};
 use crate::pod::Seen;
 use filter::Filter;
 
@@ -64,9 +64,9 @@ pub(super) async fn serve(
     namespace: &str,
     pod: &str,
     container: &str,
-    query: &str,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Refusal> {
-    let asked = Asked::read(query)?;
+    let asked = Asked::read(request.uri().query().unwrap_or_default())?;
     let seen = endpoint.pods.find(namespace, pod);
     let seen = match seen {
         Some(seen) => seen,
@@ -76,8 +76,14 @@ pub(super) async fn serve(
     let path = endpoint.site.log_folder(&seen.pod, container).join(format!("{restart}.log"));
     let running = seen.sandbox.as_ref().and_then(|sandbox| sandbox.container(&format!("{container}-{restart}")));
     let running = running.filter(|running| asked.follow && !asked.previous && running.exit().is_none());
+    let agreed = websocket::is_asked(&request).then(|| websocket::agree(&mut request, websocket::STREAMS)).transpose()?;
     let (sender, receiver) = mpsc::channel::<Bytes>(PIECES_MAX);
     tokio::spawn(follow::send(path, asked.tail, asked.filter, running, sender));
+    if let Some(agreed) = agreed {
+        let (response, protocol, upgrade) = agreed.split();
+        tokio::spawn(websocket::stream(upgrade, protocol, receiver));
+        return Ok(response);
+    }
     let pieces = futures::stream::unfold(receiver, |mut receiver| async move {
         let piece = receiver.recv().await?;
         Some((Ok(Frame::data(piece)), receiver))

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -28,6 +29,10 @@ const CLOSE: u8 = 255;
 
 /// The first protocol: how the program ended is plain text, and nothing when it ended well.
 pub(super) const PLAIN: &str = "channel.k8s.io";
+
+/// The protocols of what only flows to the client: bytes as they are, or as text in base64.
+pub(super) const STREAMS: &[&str] = &["binary.k8s.io", TEXT];
+const TEXT: &str = "base64.binary.k8s.io";
 
 /// Whether a request wants a WebSocket.
 pub(super) fn is_asked(request: &Request<Incoming>) -> bool {
@@ -86,6 +91,36 @@ pub(super) async fn channels(upgrade: OnUpgrade, protocol: &'static str) -> Opti
     let (ours, theirs) = wire();
     tokio::spawn(carry(stream, theirs, protocol));
     Some(ours)
+}
+
+/// Sends pieces to the client until they end or it leaves.
+pub(super) async fn stream(upgrade: OnUpgrade, protocol: &'static str, mut pieces: mpsc::Receiver<Bytes>) {
+    use base64::Engine as _;
+    let Some(stream) = open(upgrade).await else { return };
+    let (mut sink, mut stream) = stream.split();
+    let mut reading = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(Ok(message)) = stream.next().await {
+            if matches!(message, Message::Close(_)) {
+                return;
+            }
+        }
+    }));
+    loop {
+        let piece = tokio::select! {
+            piece = pieces.recv() => piece,
+            _ = &mut reading => return,
+        };
+        let Some(piece) = piece else { break };
+        let message = match protocol {
+            TEXT => Message::Text(base64::engine::general_purpose::STANDARD.encode(piece).into()),
+            _ => Message::Binary(piece),
+        };
+        if sink.send(message).await.is_err() {
+            return;
+        }
+    }
+    let _ = sink.send(Message::Close(Some(NORMAL_END))).await;
+    let _ = tokio::time::timeout(CLOSE_MAX, &mut reading).await;
 }
 
 /// The text of a status that is no success.

@@ -91,7 +91,8 @@ pub(super) fn request(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<()
     match (review.operation, review.subresource, review.old) {
         (Operation::Create, ..) => {
             let problem = stub_key(review.object).err();
-            let errors: Vec<FieldError> = problem.map(|detail| FieldError::invalid(STUB, Value::Null, detail)).into_iter().collect();
+            let errors: Vec<FieldError> =
+                problem.map(|detail| FieldError::invalid(STUB, Value::Null, detail)).into_iter().collect();
             invalid(review, "PodCertificateRequest", &errors)
         }
         (Operation::Update, "status", Some(old)) if old.get(&["status"]) != review.object.get(&["status"]) => {
@@ -112,7 +113,9 @@ pub(super) fn request(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<()
 /// The public key of a request, in DER, if the request is well-formed, of a key that may be used, and signed by that key.
 fn stub_key(request: &Value) -> Result<Vec<u8>, String> {
     let stub = request.str_at(&["spec", "stubPKCS10Request"]).and_then(|text| STANDARD.decode(text).ok());
-    let stub = stub.filter(|stub| !stub.is_empty()).ok_or("exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set")?;
+    let stub = stub
+        .filter(|stub| !stub.is_empty())
+        .ok_or("exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set")?;
     let (_, parsed) = X509CertificationRequest::from_der(&stub).map_err(|_| "must be a valid PKCS#10 CSR")?;
     let key = &parsed.certification_request_info.subject_pki;
     check_key(key)?;

@@ -435,7 +435,13 @@ fn a_quota_counts_a_write_once_although_admission_runs_again_and_forgets_what_we
 #[test]
 fn only_who_may_attest_for_a_signer_makes_its_trust_bundle() {
     let cluster = cluster();
-    let write = |identity: Identity| Write { identity, resource: "certificates.k8s.io/clustertrustbundles", namespace: "", name: "b", ..Write::default() };
+    let write = |identity: Identity| Write {
+        identity,
+        resource: "certificates.k8s.io/clustertrustbundles",
+        namespace: "",
+        name: "b",
+        ..Write::default()
+    };
     let anchor = {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(["ca".to_owned()]).unwrap();

@@ -41,8 +41,7 @@ fn structs_as_maps(tree: &mut IdedExpr) -> Result<(), ExpressionError> {
             call.args.iter_mut().try_for_each(structs_as_maps)?;
         }
         Expr::Comprehension(part) => {
-            let parts =
-                [&mut part.iter_range, &mut part.accu_init, &mut part.loop_cond, &mut part.loop_step, &mut part.result];
+            let parts = [&mut part.iter_range, &mut part.accu_init, &mut part.loop_cond, &mut part.loop_step, &mut part.result];
             parts.into_iter().try_for_each(structs_as_maps)?;
         }
         Expr::List(list) => list.elements.iter_mut().try_for_each(structs_as_maps)?,
@@ -92,7 +91,8 @@ mod tests {
         scope.put("object", &value!({"spec": {"replicas": 2}}));
         let made = scope.document("Object{spec: Object.spec{replicas: object.spec.replicas + 1, paused: true}}").unwrap();
         assert_eq!(made, value!({"spec": {"paused": true, "replicas": 3}}));
-        let patch = scope.document(r#"[JSONPatch{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey("a/b"), value: "x"}]"#);
+        let patch =
+            scope.document(r#"[JSONPatch{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey("a/b"), value: "x"}]"#);
         assert_eq!(patch.unwrap(), value!([{"op": "add", "path": "/metadata/labels/a~1b", "value": "x"}]));
         for odd in ["Odd{a: 1}", "... [] bad expression", ""] {
             let error = scope.document(odd).unwrap_err().to_string();

@@ -46,7 +46,8 @@ fn is_served_as_stored(kind: &Kind, version: &Version, entry: &Stored) -> bool {
     }
     let bytes = entry.value.strip_prefix(b"{\"apiVersion\":\"".as_slice());
     let bytes = bytes.and_then(|bytes| bytes.strip_prefix(kind.group.as_bytes())).and_then(|bytes| bytes.strip_prefix(b"/"));
-    let in_version = bytes.and_then(|bytes| bytes.strip_prefix(version.name.as_bytes())).is_some_and(|rest| rest.starts_with(b"\","));
+    let in_version =
+        bytes.and_then(|bytes| bytes.strip_prefix(version.name.as_bytes())).is_some_and(|rest| rest.starts_with(b"\","));
     entry.modified > kind.schemas_since && in_version
 }
 

@@ -51,7 +51,9 @@ pub(crate) async fn connect(
     let Some(location) = locate(target, &**state)? else {
         return Ok(Response::new(whole(Bytes::new())));
     };
-    if target.subresource == "log" {
+    // The node streams a log over a WebSocket itself.
+    let upgrades = parts.headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    if target.subresource == "log" && !upgrades {
         log(state, target, parts, &location).await
     } else {
         pass(state, parts, body, &location).await

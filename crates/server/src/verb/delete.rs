@@ -31,6 +31,8 @@ struct Wish {
     uid: Option<String>,
     resource_version: Option<String>,
     dry_run: bool,
+    /// Whether it is an eviction, which the pod is told as a condition.
+    evicts: bool,
 }
 
 /// Deletes the named object.
@@ -52,8 +54,7 @@ pub async fn serve_collection(call: &Call, body: Bytes) -> Result<Response<Body>
     let filter = list::filter(call)?;
     let prefix = list::collection(call);
     let snapshot = call.state.snapshot();
-    let mut found: Vec<_> =
-        snapshot.range(&prefix, None).filter(|entry| filter.matches(&call.kind, entry)).cloned().collect();
+    let mut found: Vec<_> = snapshot.range(&prefix, None).filter(|entry| filter.matches(&call.kind, entry)).cloned().collect();
     if filter.needs_conversion() {
         let objects = found.iter().map(|entry| decode(entry)).collect();
         let objects = crate::conversion::all(&call.state, &call.kind, objects, &call.api_version()).await?;
@@ -134,6 +135,9 @@ async fn delete_at(call: &Call, namespace: &str, name: &str, wish: &Wish) -> Res
             }
         }
         let gone = mark(call, wish, &mut new);
+        if wish.evicts && !gone && !meta::is_deleted(&old) {
+            note_eviction(&mut new, call.now);
+        }
         if !gone && new == old {
             return Ok((old, false));
         }
@@ -238,9 +242,21 @@ pub async fn evict(call: &Call, name: &str, options: Option<&Value>, dry_run: bo
         uid: options.and_then(|options| options.str_at(&["preconditions", "uid"])).map(str::to_owned),
         resource_version: options.and_then(|options| options.str_at(&["preconditions", "resourceVersion"])).map(str::to_owned),
         dry_run,
+        evicts: true,
         ..Wish::default()
     };
     delete(call, name, &wish).await.map(|_| ())
+}
+
+/// Whoever asks later why the pod ended, such as the failure policy of a Job, sees that it was not the pod's own doing.
+fn note_eviction(pod: &mut Value, now: Timestamp) {
+    let kept = pod.array_at(&["status", "conditions"]).iter().filter(|c| c.str_at(&["type"]) != Some("DisruptionTarget"));
+    let mut conditions: Vec<Value> = kept.cloned().collect();
+    conditions.push(api::value!({
+        "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting",
+        "lastProbeTime": null, "lastTransitionTime": meta::format_time(now),
+    }));
+    pod.set_at(&["status", "conditions"], conditions);
 }
 
 /// Notes in a budget that a pod is being disrupted, so that no second eviction counts on the same allowance.

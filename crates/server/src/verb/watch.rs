@@ -156,9 +156,12 @@ impl Running {
         let until = if self.bookmarks { bookmark_due.min(self.deadline) } else { self.deadline };
         match tokio::time::timeout_at(until, self.watch.next()).await {
             Ok(Ok(batch)) if self.writer.kind.conversion.is_some() => {
-                let seen = |event: &Arc<Event<Fields>>| (event.previous.clone(), (!event.deleted).then(|| event.entry.clone()), event.revision);
+                let seen = |event: &Arc<Event<Fields>>| {
+                    (event.previous.clone(), (!event.deleted).then(|| event.entry.clone()), event.revision)
+                };
                 let changes: Vec<_> = batch.events.iter().map(seen).collect();
-                let events: Vec<Seen> = changes.iter().map(|(before, after, at)| (before.as_ref(), after.as_ref(), *at)).collect();
+                let events: Vec<Seen> =
+                    changes.iter().map(|(before, after, at)| (before.as_ref(), after.as_ref(), *at)).collect();
                 self.write_converted(piece, &events).await;
             }
             Ok(Ok(batch)) => {
@@ -186,8 +189,10 @@ impl Running {
     async fn write_converted(&mut self, piece: &mut Vec<u8>, events: &[Seen<'_>]) {
         let kind = Arc::clone(&self.writer.kind);
         let chosen = |entry: &&Stored| self.filter.matches(&kind, entry);
-        let events: Vec<Seen> = events.iter().map(|(before, after, at)| (before.filter(chosen), after.filter(chosen), *at)).collect();
-        let objects = events.iter().flat_map(|(before, after, _)| [*before, *after]).flatten().map(|entry| decode(entry)).collect();
+        let events: Vec<Seen> =
+            events.iter().map(|(before, after, at)| (before.filter(chosen), after.filter(chosen), *at)).collect();
+        let objects =
+            events.iter().flat_map(|(before, after, _)| [*before, *after]).flatten().map(|entry| decode(entry)).collect();
         let mut objects = match conversion::all(&self.state, &kind, objects, &self.writer.api_version()).await {
             Ok(objects) => objects.into_iter(),
             Err(status) => {

@@ -29,7 +29,9 @@ pub(super) fn validate(review: &Review<'_>, ground: &Ground<'_>, node: &str) -> 
     };
     // A wrong uid may be one that is not seen yet: no refusal for good, so that the node tries again.
     let differs = |what: &str, given: &str, running: &str| {
-        Status::internal(format!("PodCertificateRequest for pod {pod_name:?} names {what} UID {given:?}, which differs from {running:?}"))
+        Status::internal(format!(
+            "PodCertificateRequest for pod {pod_name:?} names {what} UID {given:?}, which differs from {running:?}"
+        ))
     };
     let own = find("nodes", "", node)?;
     if meta::uid(&own) != given("nodeUID") {
@@ -40,7 +42,9 @@ pub(super) fn validate(review: &Review<'_>, ground: &Ground<'_>, node: &str) -> 
         return Err(differs("pod", given("podUID"), meta::uid(&pod)));
     }
     if !runs_on(&pod, node) {
-        return Err(review.forbidden(format!("pod {pod_name:?} is not running on node {node:?} named in the PodCertificateRequest")));
+        return Err(
+            review.forbidden(format!("pod {pod_name:?} is not running on node {node:?} named in the PodCertificateRequest"))
+        );
     }
     if meta::annotation(&pod, MIRROR).is_some() {
         return Err(review.forbidden(format!("pod {pod_name:?} is a mirror pod")));
@@ -48,7 +52,9 @@ pub(super) fn validate(review: &Review<'_>, ground: &Ground<'_>, node: &str) -> 
     let account = pod.str_at(&["spec", "serviceAccountName"]).unwrap_or_default();
     if account != given("serviceAccountName") {
         let named = given("serviceAccountName");
-        let why = format!("PodCertificateRequest for pod {pod_name:?} contains serviceAccountName ({named:?}) that differs from running pod ({account:?})");
+        let why = format!(
+            "PodCertificateRequest for pod {pod_name:?} contains serviceAccountName ({named:?}) that differs from running pod ({account:?})"
+        );
         return Err(review.forbidden(why));
     }
     let account = find("serviceaccounts", review.namespace, account)?;

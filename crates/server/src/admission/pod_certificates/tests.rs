@@ -40,7 +40,8 @@ fn request_of(key: &KeyPair) -> Value {
 
 #[test]
 fn a_request_is_signed_by_a_key_that_may_be_used() {
-    for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ECDSA_P521_SHA512, &rcgen::PKCS_ED25519]
+    for algorithm in
+        [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ECDSA_P521_SHA512, &rcgen::PKCS_ED25519]
     {
         assert!(stub_key(&request_of(&KeyPair::generate_for(algorithm).unwrap())).is_ok(), "{algorithm:?}");
     }

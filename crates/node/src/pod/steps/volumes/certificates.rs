@@ -216,7 +216,8 @@ impl Asking {
 
     fn judge(&self, request: &PodCertificateRequest, key: String) -> Answer {
         let verdict = verdict(request);
-        let full = [&request.metadata.namespace, &request.metadata.name].map(|part| part.as_deref().unwrap_or_default()).join("/");
+        let full =
+            [&request.metadata.namespace, &request.metadata.name].map(|part| part.as_deref().unwrap_or_default()).join("/");
         match verdict {
             Some(("Issued", ..)) => {
                 let status = request.status.clone().unwrap_or_default();

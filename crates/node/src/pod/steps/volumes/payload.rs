@@ -105,8 +105,11 @@ impl Maker<'_> {
         let found = certificates.get(self.site, self.pod, changed, place, source).await?;
         let (mode, owner) = self.private(mode);
         let whole = format!("{}{}", found.key, found.chain);
-        let parts =
-            [(&source.credential_bundle_path, whole), (&source.key_path, found.key), (&source.certificate_chain_path, found.chain)];
+        let parts = [
+            (&source.credential_bundle_path, whole),
+            (&source.key_path, found.key),
+            (&source.certificate_chain_path, found.chain),
+        ];
         for (path, text) in parts {
             if let Some(path) = path.as_deref().filter(|path| !path.is_empty()) {
                 put(files, path, text.into_bytes(), mode, owner)?;
