@@ -103,6 +103,7 @@ fn wish(call: &Call, body: &[u8]) -> Result<Wish, Status> {
         uid: text(&["preconditions", "uid"]),
         resource_version: text(&["preconditions", "resourceVersion"]),
         dry_run: input::options(call)?.dry_run || !options.array_at(&["dryRun"]).is_empty(),
+        evicts: false,
     };
     if let Some(policy) = &wish.propagation
         && !matches!(policy.as_str(), "Foreground" | "Background" | "Orphan")
