@@ -4,6 +4,7 @@
 //! it got what its signature says. A body touches the world through [`Call`] alone.
 
 mod cluster;
+mod crypto;
 mod dates;
 mod defaults;
 mod dicts;
@@ -35,6 +36,8 @@ pub type Family = (&'static str, &'static [Function]);
 /// Every family.
 pub const FAMILIES: &[Family] = &[
     ("cluster", cluster::FUNCTIONS),
+    ("crypto", crypto::FUNCTIONS),
+    ("certificates", crypto::CERTIFICATE_FUNCTIONS),
     ("dates", dates::FUNCTIONS),
     ("durations", dates::DURATION_FUNCTIONS),
     ("defaults", defaults::FUNCTIONS),
