@@ -3,6 +3,7 @@
 //! It never sees a clock, entropy, the environment, files or sockets: what a template may ask of the world is handed in as
 //! [`functions::Facts`].
 
+mod eval;
 pub mod functions;
 mod golang;
 pub mod parse;

@@ -40,6 +40,19 @@ pub fn append(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
+/// Appends a value as a template's action does: what a pointer points at, where that has no words of its own.
+pub fn append_pointee(out: &mut Vec<u8>, value: &Value) {
+    let start = out.len();
+    append(out, value);
+    if let Value::Object(object) = value
+        && object.kind() == Kind::Pointer
+        && object.print().is_none()
+        && out.get(start) == Some(&b'&')
+    {
+        out.remove(start);
+    }
+}
+
 /// `fmt.Sprint`: a space between two operands where neither is a string.
 pub fn sprint(values: &[Value]) -> Vec<u8> {
     let mut out = Vec::new();

@@ -15,7 +15,8 @@ pub struct List(Rc<ListInner>);
 struct ListInner {
     of: Type,
     nil: bool,
-    items: RefCell<Vec<Value>>,
+    /// Shared apart from the type: Go may see one list under two types.
+    items: Rc<RefCell<Vec<Value>>>,
 }
 
 /// A Go map whose keys are strings. It iterates in the order of its keys, as templates do.
@@ -25,13 +26,14 @@ pub struct Map(Rc<MapInner>);
 struct MapInner {
     of: Type,
     nil: bool,
-    entries: RefCell<BTreeMap<Str, Value>>,
+    /// Shared apart from the type: Go may see one map under two types.
+    entries: Rc<RefCell<BTreeMap<Str, Value>>>,
 }
 
 impl List {
     /// A list of a Go type, such as [`STRINGS`]; `of` is the whole type, not that of the elements.
     pub fn of(of: Type, items: Vec<Value>) -> Self {
-        Self(Rc::new(ListInner { of, nil: false, items: RefCell::new(items) }))
+        Self(Rc::new(ListInner { of, nil: false, items: Rc::new(RefCell::new(items)) }))
     }
 
     /// An `[]interface {}`.
@@ -51,7 +53,7 @@ impl List {
 
     /// The nil slice of a type: empty, and `null` in JSON.
     pub fn nil(of: Type) -> Self {
-        Self(Rc::new(ListInner { of, nil: true, items: RefCell::default() }))
+        Self(Rc::new(ListInner { of, nil: true, items: Rc::default() }))
     }
 
     /// Its Go type.
@@ -104,16 +106,21 @@ impl List {
         })
     }
 
+    /// The same list under another type.
+    pub fn retyped(&self, of: Type) -> Self {
+        Self(Rc::new(ListInner { of, nil: self.0.nil, items: self.0.items.clone() }))
+    }
+
     /// Whether both handles are one list.
     pub fn same(&self, that: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &that.0)
+        Rc::ptr_eq(&self.0.items, &that.0.items)
     }
 }
 
 impl Map {
     /// A map of a Go type, such as [`ANY_MAP`]; `of` is the whole type, not that of the elements.
     pub fn of(of: Type, entries: BTreeMap<Str, Value>) -> Self {
-        Self(Rc::new(MapInner { of, nil: false, entries: RefCell::new(entries) }))
+        Self(Rc::new(MapInner { of, nil: false, entries: Rc::new(RefCell::new(entries)) }))
     }
 
     /// An empty `map[string]interface {}`.
@@ -123,7 +130,7 @@ impl Map {
 
     /// The nil map of a type: empty, `null` in JSON, and not to be written.
     pub fn nil(of: Type) -> Self {
-        Self(Rc::new(MapInner { of, nil: true, entries: RefCell::default() }))
+        Self(Rc::new(MapInner { of, nil: true, entries: Rc::default() }))
     }
 
     /// Its Go type.
@@ -188,9 +195,58 @@ impl Map {
         Self::of(of, self.0.entries.borrow().clone())
     }
 
+    /// The same map under another type.
+    pub fn retyped(&self, of: Type) -> Self {
+        Self(Rc::new(MapInner { of, nil: self.0.nil, entries: self.0.entries.clone() }))
+    }
+
     /// Whether both handles are one map.
     pub fn same(&self, that: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &that.0)
+        Rc::ptr_eq(&self.0.entries, &that.0.entries)
+    }
+}
+
+impl Drop for ListInner {
+    fn drop(&mut self) {
+        if let Some(items) = Rc::get_mut(&mut self.items) {
+            take_apart(std::mem::take(items.get_mut()));
+        }
+    }
+}
+
+impl Drop for MapInner {
+    fn drop(&mut self) {
+        if let Some(entries) = Rc::get_mut(&mut self.entries)
+            && entries.get_mut().values().any(is_collection)
+        {
+            take_apart(std::mem::take(entries.get_mut()).into_values().collect());
+        }
+    }
+}
+
+fn is_collection(value: &Value) -> bool {
+    matches!(value, Value::List(_) | Value::Map(_))
+}
+
+/// Drops level by level, since a template can nest lists as deeply as it can count.
+fn take_apart(mut work: Vec<Value>) {
+    if !work.iter().any(is_collection) {
+        return;
+    }
+    while let Some(value) = work.pop() {
+        match value {
+            Value::List(mut list) => {
+                if let Some(inner) = Rc::get_mut(&mut list.0).and_then(|inner| Rc::get_mut(&mut inner.items)) {
+                    work.append(inner.get_mut());
+                }
+            }
+            Value::Map(mut map) => {
+                if let Some(inner) = Rc::get_mut(&mut map.0).and_then(|inner| Rc::get_mut(&mut inner.entries)) {
+                    work.extend(std::mem::take(inner.get_mut()).into_values());
+                }
+            }
+            _ => {}
+        }
     }
 }
 
