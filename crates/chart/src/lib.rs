@@ -8,6 +8,7 @@ pub mod functions;
 mod golang;
 pub mod parse;
 pub mod print;
+pub mod render;
 pub mod semver;
 pub mod value;
 pub mod yaml;

@@ -43,14 +43,17 @@ pub fn append(out: &mut Vec<u8>, value: &Value) {
 /// Appends a value as a template's action does: what a pointer points at, where that has no words of its own.
 pub fn append_pointee(out: &mut Vec<u8>, value: &Value) {
     let start = out.len();
-    append(out, value);
-    if let Value::Object(object) = value
-        && object.kind() == Kind::Pointer
-        && object.print().is_none()
-        && out.get(start) == Some(&b'&')
-    {
-        out.remove(start);
+    if let Value::Object(object) = value {
+        if let Some(text) = object.print_in_place() {
+            return out.extend_from_slice(&text);
+        }
+        append(out, value);
+        if object.kind() == Kind::Pointer && out.get(start) == Some(&b'&') {
+            out.remove(start);
+        }
+        return;
     }
+    append(out, value);
 }
 
 /// `fmt.Sprint`: a space between two operands where neither is a string.

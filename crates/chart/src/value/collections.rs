@@ -17,6 +17,8 @@ struct ListInner {
     nil: bool,
     /// Shared apart from the type: Go may see one list under two types.
     items: Rc<RefCell<Vec<Value>>>,
+    /// The bytes of an `[]uint8` that nobody has looked at one by one.
+    raw: RefCell<Option<Str>>,
 }
 
 /// A Go map whose keys are strings. It iterates in the order of its keys, as templates do.
@@ -33,7 +35,7 @@ struct MapInner {
 impl List {
     /// A list of a Go type, such as [`STRINGS`]; `of` is the whole type, not that of the elements.
     pub fn of(of: Type, items: Vec<Value>) -> Self {
-        Self(Rc::new(ListInner { of, nil: false, items: Rc::new(RefCell::new(items)) }))
+        Self(Rc::new(ListInner { of, nil: false, items: Rc::new(RefCell::new(items)), raw: RefCell::default() }))
     }
 
     /// An `[]interface {}`.
@@ -48,12 +50,20 @@ impl List {
 
     /// An `[]uint8`.
     pub fn bytes(bytes: &[u8]) -> Self {
-        Self::of(BYTES, bytes.iter().map(|byte| Value::byte(*byte)).collect())
+        Self(Rc::new(ListInner { of: BYTES, nil: false, items: Rc::default(), raw: RefCell::new(Some(bytes.into())) }))
+    }
+
+    /// Its elements, spread out.
+    fn items_cell(&self) -> &RefCell<Vec<Value>> {
+        if let Some(raw) = self.0.raw.take() {
+            *self.0.items.borrow_mut() = raw.iter().map(|byte| Value::byte(*byte)).collect();
+        }
+        &self.0.items
     }
 
     /// The nil slice of a type: empty, and `null` in JSON.
     pub fn nil(of: Type) -> Self {
-        Self(Rc::new(ListInner { of, nil: true, items: Rc::default() }))
+        Self(Rc::new(ListInner { of, nil: true, items: Rc::default(), raw: RefCell::default() }))
     }
 
     /// Its Go type.
@@ -68,7 +78,7 @@ impl List {
 
     /// How many elements it has.
     pub fn len(&self) -> usize {
-        self.0.items.borrow().len()
+        self.0.raw.borrow().as_ref().map_or_else(|| self.0.items.borrow().len(), |raw| raw.len())
     }
 
     /// Whether it has none.
@@ -78,28 +88,31 @@ impl List {
 
     /// An element.
     pub fn get(&self, index: usize) -> Option<Value> {
-        self.0.items.borrow().get(index).cloned()
+        self.items_cell().borrow().get(index).cloned()
     }
 
     /// All elements; each is a cheap handle.
     pub fn items(&self) -> Vec<Value> {
-        self.0.items.borrow().clone()
+        self.items_cell().borrow().clone()
     }
 
     /// Reads in place. The reader must not change this list.
     pub fn with<R>(&self, read: impl FnOnce(&[Value]) -> R) -> R {
-        read(&self.0.items.borrow())
+        read(&self.items_cell().borrow())
     }
 
     /// Changes in place, for all who hold it. The writer must not look at this list by another handle.
     pub fn change<R>(&self, write: impl FnOnce(&mut Vec<Value>) -> R) -> R {
-        write(&mut self.0.items.borrow_mut())
+        write(&mut self.items_cell().borrow_mut())
     }
 
     /// The bytes, where it is an `[]uint8`.
     pub fn as_bytes(&self) -> Option<Vec<u8>> {
         if !self.go_type().underlying().identical(BYTES) {
             return None;
+        }
+        if let Some(raw) = &*self.0.raw.borrow() {
+            return Some(raw.to_vec());
         }
         self.with(|items| {
             items.iter().map(|item| if let Value::Uint(byte, _) = item { u8::try_from(*byte).ok() } else { None }).collect()
@@ -108,7 +121,8 @@ impl List {
 
     /// The same list under another type.
     pub fn retyped(&self, of: Type) -> Self {
-        Self(Rc::new(ListInner { of, nil: self.0.nil, items: self.0.items.clone() }))
+        self.items_cell();
+        Self(Rc::new(ListInner { of, nil: self.0.nil, items: self.0.items.clone(), raw: RefCell::default() }))
     }
 
     /// Whether both handles are one list.
@@ -247,6 +261,12 @@ fn take_apart(mut work: Vec<Value>) {
             }
             _ => {}
         }
+    }
+}
+
+impl Default for Map {
+    fn default() -> Self {
+        Self::any()
     }
 }
 

@@ -39,6 +39,11 @@ pub trait Object: fmt::Debug {
         None
     }
 
+    /// What an action that shows it where it lies prints: a method of the pointer counts there, too.
+    fn print_in_place(&self) -> Option<Str> {
+        self.print()
+    }
+
     /// The plain value of a named scalar: a `time.Duration`'s `int64`.
     fn scalar(&self) -> Option<Value> {
         None
