@@ -11,7 +11,7 @@ mod values;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-pub use capabilities::Capabilities;
+pub use capabilities::{Capabilities, HelmVersion, KubeVersion};
 pub use files::FILES;
 pub use values::VALUES;
 
