@@ -4,13 +4,17 @@
 //! [`functions::Facts`].
 
 mod eval;
+pub mod chart;
+pub mod dependencies;
 pub mod functions;
 mod golang;
+pub mod load;
 pub mod parse;
 pub mod print;
 pub mod render;
 pub mod semver;
 pub mod value;
+pub mod values;
 pub mod yaml;
 
 /// Where less stack than this is left, recursion goes on on a new segment.

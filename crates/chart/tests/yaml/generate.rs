@@ -271,13 +271,3 @@ pub fn text(random: &mut StdRng) -> String {
     }
     text
 }
-
-/// Go hands every number back as a float.
-pub fn as_floats(value: &Json) -> Json {
-    match value {
-        Json::Number(number) => Json::from(number.as_f64().expect("finite")),
-        Json::Array(items) => Json::Array(items.iter().map(as_floats).collect()),
-        Json::Object(map) => Json::Object(map.iter().map(|(key, value)| (key.clone(), as_floats(value))).collect()),
-        other => other.clone(),
-    }
-}
