@@ -23,8 +23,8 @@ pub const LOAD: [&str; 20] = [
 ];
 /// Where the session app is.
 pub const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 30080);
-/// The password of Redis here.
-const REDIS_PASSWORD: &str = "of-a-test-alone";
+/// The password of Redis in tests.
+pub const REDIS_PASSWORD: &str = "of-a-test-alone";
 
 /// How long the demo may take from its first manifest until all is as it should be.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -37,24 +37,15 @@ pub fn bring_up(cluster: &Cluster) -> anyhow::Result<()> {
     if cluster.kubectl_any(&format!("get deployment session -n {NAMESPACE}"))?.code == 0 {
         return settled(cluster, PATIENCE);
     }
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    for image in ["redis", "session"] {
-        let archive = images(root).join(format!("{image}.tar"));
-        ensure!(archive.exists(), "{} is missing: run images/build", archive.display());
-        cluster.coracle(["image", "load", &archive.display().to_string()])?.ok()?;
-    }
-    cluster.apply("", &read(&root.join("deploy/demo/namespace.yaml"))?)?;
+    prepare(cluster)?;
     let session = binary()?.with_file_name("session");
     let account = Program::new(session).arguments(["hash-password", ACCOUNT.0]).input(ACCOUNT.1).run()?.ok()?;
     let hash = account.trim().strip_prefix(ACCOUNT.0).context("an account begins with its name")?;
     let accounts: Vec<String> = LOAD.iter().chain([&ACCOUNT.0]).map(|name| format!("{name}{hash}")).collect();
     let accounts = accounts.join("\n");
-    for (name, key, value) in [("sessions-password", "password", REDIS_PASSWORD), ("accounts", "accounts", accounts.as_str())] {
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: value}});
-        cluster.apply(NAMESPACE, &secret.to_string())?;
-    }
-    cluster.apply(NAMESPACE, &read(&root.join("deploy/demo/redis.yaml"))?)?;
-    let app = read(&root.join("deploy/demo/session.yaml"))?;
+    secret(cluster, "accounts", "accounts", &accounts)?;
+    apply_redis(cluster)?;
+    let app = read("deploy/demo/session.yaml")?;
     let limit = "{name: SESSION_SIGN_INS_PER_MINUTE, value: \"60\"}";
     ensure!(app.contains(limit), "the limit of sign-ins stands elsewhere now");
     cluster.apply(NAMESPACE, &app.replace(limit, "{name: SESSION_SIGN_INS_PER_MINUTE, value: \"100000\"}"))?;
@@ -64,6 +55,33 @@ pub fn bring_up(cluster: &Cluster) -> anyhow::Result<()> {
         ensure!(app["status"]["readyReplicas"] == 3, "the app is not ready: {}", app["status"]);
         Ok(())
     })
+}
+
+/// Loads the images, and makes the namespace and the password that the Redis Cluster wants.
+///
+/// # Errors
+/// When an image is missing, or the API refuses.
+pub fn prepare(cluster: &Cluster) -> anyhow::Result<()> {
+    for image in ["redis", "session"] {
+        let archive = images().join(format!("{image}.tar"));
+        ensure!(archive.exists(), "{} is missing: run images/build", archive.display());
+        cluster.coracle(["image", "load", &archive.display().to_string()])?.ok()?;
+    }
+    cluster.apply("", &read("deploy/demo/namespace.yaml")?)?;
+    secret(cluster, "sessions-password", "password", REDIS_PASSWORD)
+}
+
+/// Applies the Redis Cluster of the demo, and does not wait.
+///
+/// # Errors
+/// When the API refuses.
+pub fn apply_redis(cluster: &Cluster) -> anyhow::Result<()> {
+    cluster.apply(NAMESPACE, &read("deploy/demo/redis.yaml")?).map(drop)
+}
+
+fn secret(cluster: &Cluster, name: &str, key: &str, value: &str) -> anyhow::Result<()> {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: value}});
+    cluster.apply(NAMESPACE, &secret.to_string()).map(drop)
 }
 
 /// Waits until the Redis Cluster is as it should be, and checks the table of the brief in the live `CLUSTER NODES`.
@@ -102,10 +120,15 @@ pub fn redis(cluster: &Cluster, pod: &str, command: &str) -> anyhow::Result<Stri
     cluster.kubectl_program(["exec", "-n", NAMESPACE, pod, "--", "sh", "-c", &script]).run()?.ok()
 }
 
-fn images(root: &Path) -> PathBuf {
-    env::var_os("CORACLE_IMAGES").map_or_else(|| root.join("out/images"), PathBuf::from)
+fn images() -> PathBuf {
+    env::var_os("CORACLE_IMAGES").map_or_else(|| root().join("out/images"), PathBuf::from)
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+fn read(path: &str) -> anyhow::Result<String> {
+    fs::read_to_string(root().join(path)).with_context(|| format!("cannot read {path}"))
+}
+
+/// The folder of the project.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

@@ -14,8 +14,8 @@ const PROGRAM: &str = "/bin/busybox";
 /// Commands that pods of tests use, and `kubectl cp` (which needs tar).
 const APPLETS: &[&str] = &[
     "cat", "chmod", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "httpd", "id", "kill", "ls", "mkdir",
-    "mv", "nc", "nslookup", "ps", "rm", "seq", "sh", "sleep", "stty", "tail", "tar", "test", "touch", "trap", "true", "tty",
-    "wc", "wget",
+    "mv", "nc", "nslookup", "ps", "rm", "seq", "sh", "sleep", "stty", "tail", "tar", "test", "timeout", "touch", "trap", "true",
+    "tty", "wc", "wget",
 ];
 
 /// Writes the archive.

@@ -59,7 +59,7 @@ pub fn run_without_cluster(cases: &'static [BareCase]) -> ExitCode {
     }
     arguments.test_threads = Some(1);
     let trial =
-        |(name, case): &'static BareCase| Trial::test(*name, move || case().map_err(|error| Failed::from(format!("{error:?}"))));
+        |(name, case): &'static BareCase| Trial::test(*name, move || case().map_err(|error| Failed::from(format!("{error:#}"))));
     libtest_mimic::run(&arguments, cases.iter().map(trial).collect()).exit_code()
 }
 
@@ -67,7 +67,7 @@ fn trials(cases: &'static [Case], cluster: Option<&std::sync::Arc<Cluster>>) -> 
     let trial = |(name, case): &'static Case| {
         let cluster = cluster.cloned();
         Trial::test(*name, move || match &cluster {
-            Some(cluster) => case(cluster).map_err(|error| Failed::from(format!("{error:?}"))),
+            Some(cluster) => case(cluster).map_err(|error| Failed::from(format!("{error:#}"))),
             None => Err("there is no cluster".into()),
         })
     };
@@ -76,6 +76,6 @@ fn trials(cases: &'static [Case], cluster: Option<&std::sync::Arc<Cluster>>) -> 
 
 #[expect(clippy::print_stderr, reason = "the harness reports to whoever runs the tests")]
 fn broken(error: &anyhow::Error) -> ExitCode {
-    eprintln!("the cluster for the tests failed: {error:?}");
+    eprintln!("the cluster for the tests failed: {error:#}");
     ExitCode::from(101)
 }

@@ -387,7 +387,7 @@ fn services(cluster: &Cluster) -> anyhow::Result<()> {
     cluster.kubectl(&format!("rollout status deployment web -n {namespace} --timeout=60s"))?;
     within(Duration::from_secs(10), || {
         for name in ["web".to_owned(), format!("web.{namespace}.svc.cluster.local")] {
-            let page = cluster.kubectl(&format!("exec -n {namespace} asker -- wget -qO- -T 2 http://{name}/"))?;
+            let page = cluster.kubectl(&format!("exec -n {namespace} asker -- timeout 2 wget -qO- http://{name}/"))?;
             ensure!(page.contains("answer"), "{page}");
         }
         Ok(())

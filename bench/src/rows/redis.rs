@@ -5,15 +5,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use acceptance::{Cluster, within};
+use acceptance::{Cluster, demo, within};
 use anyhow::{Context as _, ensure};
+use redis::{Client, Commands as _, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo};
 
 use crate::Figure;
 
-/// Where `make images` puts the archive.
-const IMAGES: &str = "out/images";
+/// How long anything here may take before the row has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// A key in the second shard (slot 7365), whose master is on node 2, away from the API.
+const KEY: &str = "c";
+/// The member that takes the second shard over, and its port.
+const SUCCESSOR: (&str, u16) = ("sessions-2-1", 7003);
 
-/// Three nodes, three shards with a replica each.
+/// Three nodes, three shards with a replica each: the demo's.
 pub fn measure(_: Option<&Path>) -> anyhow::Result<Vec<Figure>> {
     let cluster = Cluster::up(3)?;
     let measured = measure_on(&cluster);
@@ -22,26 +27,51 @@ pub fn measure(_: Option<&Path>) -> anyhow::Result<Vec<Figure>> {
 }
 
 fn measure_on(cluster: &Cluster) -> anyhow::Result<Vec<Figure>> {
-    let archives = std::fs::read_dir(IMAGES).with_context(|| format!("{IMAGES} is not there: run `make images`"))?;
-    for archive in archives.flatten().filter(|entry| entry.path().extension().is_some_and(|ending| ending == "tar")) {
-        cluster.coracle(["image", "load", &archive.path().display().to_string()])?.ok()?;
-    }
+    demo::prepare(cluster)?;
     let begun = Instant::now();
-    cluster.coracle(["apply", "-f", "bench/redis.yaml"])?.ok()?;
-    within(Duration::from_secs(120), || {
-        let status = cluster.get("redisclusters.coracle.dev bench -n bench")?;
-        ensure!(is_ready(&status), "{}", status["status"]);
+    demo::apply_redis(cluster)?;
+    within(PATIENCE, || {
+        let status = cluster.get("redisclusters sessions -n sessions")?["status"].clone();
+        ensure!(status["phase"] == "Ready", "{status}");
         Ok(())
     })?;
     let created = begun.elapsed();
-    Ok(vec![Figure::new(
-        "Redis Cluster from apply to 16,384 slots ok, images present",
-        format!("{:.1} s", created.as_secs_f64()),
-        "≤ 10 s",
-    )])
+    demo::settled(cluster, PATIENCE)?;
+    let (timeout, gap) = fail_over(cluster)?;
+    Ok(vec![
+        Figure::new(
+            "Redis Cluster from apply to 16,384 slots ok, images present",
+            format!("{:.1} s", created.as_secs_f64()),
+            "≤ 10 s",
+        ),
+        Figure::new(
+            format!("node with a Redis master killed → its slots take writes again, node-timeout {:.1} s", timeout.as_secs_f64()),
+            format!("{:.1} s", gap.as_secs_f64()),
+            "≤ node-timeout + 2 s",
+        ),
+    ])
 }
 
-fn is_ready(object: &serde_json::Value) -> bool {
-    let conditions = object["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+/// Cuts the power of the node of a master; gives the cluster's node-timeout, and the time until its successor took a write.
+fn fail_over(cluster: &Cluster) -> anyhow::Result<(Duration, Duration)> {
+    let mut successor = connect(cluster)?;
+    let (_, timeout): (String, u64) = redis::cmd("CONFIG")
+        .arg("GET")
+        .arg("cluster-node-timeout")
+        .query(&mut successor)
+        .context("cannot ask the node-timeout")?;
+    ensure!(successor.set::<_, _, ()>(KEY, 0).is_err(), "the replica takes writes while its master lives");
+    let begun = Instant::now();
+    cluster.coracle(["node", "kill", "node-2"])?.ok()?;
+    within(PATIENCE, || successor.set::<_, _, ()>(KEY, 1).context("no write yet"))?;
+    Ok((Duration::from_millis(timeout), begun.elapsed()))
+}
+
+fn connect(cluster: &Cluster) -> anyhow::Result<redis::Connection> {
+    let (pod, port) = SUCCESSOR;
+    let address = cluster.get(&format!("pod {pod} -n {}", demo::NAMESPACE))?["status"]["podIP"].clone();
+    let address = address.as_str().context("the pod has no address")?;
+    let information: ConnectionInfo = ConnectionAddr::Tcp(address.to_owned(), port).into_connection_info()?;
+    let information = information.set_redis_settings(RedisConnectionInfo::default().set_password(demo::REDIS_PASSWORD));
+    Ok(Client::open(information)?.get_connection_with_timeout(Duration::from_secs(5))?)
 }

@@ -95,7 +95,7 @@ impl Local {
         let mut started = false;
         if self.machine.joined.is_none() && !running.contains(processes::SERVER) {
             progress.step("starting the server");
-            keeper.start(&processes::server(&self.dir)?).await?;
+            keeper.start(&processes::server(&self.dir, &self.machine)?).await?;
             self.hear(&ready, &keeper, BTreeSet::from([processes::SERVER.to_owned()])).await?;
             progress.done("the API answers");
             started = true;

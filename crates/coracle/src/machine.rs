@@ -1,6 +1,6 @@
 //! What this machine was made into, on disk: its local nodes, and how it was before, so that `down` can leave it so again.
 
-use std::{collections::BTreeMap, fs, io};
+use std::{collections::BTreeMap, fs, io, net::Ipv4Addr};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ pub struct Machine {
     /// The kubeconfigs into which a context was merged.
     #[serde(default)]
     pub kubeconfigs: Vec<std::path::PathBuf>,
+    /// The address at which other machines reach this one; nothing when none may join.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
     /// Kernel settings below `/proc/sys` as they were before.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
@@ -38,7 +41,9 @@ pub struct Joined {
     /// The name of this machine's node.
     pub name: String,
     /// The address at which this machine is reached.
-    pub address: std::net::IpAddr,
+    pub address: Ipv4Addr,
+    /// The address of the machine on which the API runs.
+    pub server_address: Ipv4Addr,
 }
 
 impl Machine {
@@ -79,6 +84,12 @@ impl Machine {
     /// The name of a local node.
     pub fn name(&self, number: u16) -> String {
         self.joined.as_ref().map_or_else(|| config::node_name(number), |joined| joined.name.clone())
+    }
+
+    /// The address at which others reach a local node: that of the machine for the first one, if other machines may join.
+    pub fn node_address(&self, number: u16) -> Ipv4Addr {
+        let machine = self.joined.as_ref().map(|joined| joined.address).or(self.address);
+        machine.filter(|_| number == 1).unwrap_or_else(|| config::node_address(number))
     }
 
     /// The number of a local node by its name.

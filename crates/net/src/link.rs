@@ -179,12 +179,24 @@ impl NodeLinks {
         short_name(POD_LINK_PREFIX, holder)
     }
 
-    /// Makes the routes to the pods of other nodes exactly these: pod CIDR and the node's address, on a link that both nodes share.
+    /// Makes the routes to the pods of other nodes exactly these: pod CIDR and the node's address. A node that shares no link with this one is
+    /// reached through the router of a peer that covers its address, or else through the router that the kernel already has for it; the
+    /// router must pass packets to pods on.
     ///
     /// # Errors
     /// When the kernel refuses. The rest of the routes is set nevertheless.
     pub fn set_peer_routes(&self, peers: &[(Ipv4Net, Ipv4Addr)]) -> Result<(), LinkError> {
         let mut socket = self.lock();
+        let mut direct = Vec::with_capacity(peers.len());
+        for (cidr, node) in peers {
+            let covering = peers.iter().find(|(network, router)| router != node && network.contains(node));
+            let router = match covering {
+                Some((_, router)) => Some(*router),
+                None => route::router_towards(&mut socket, *node).map_err(ask("the way to another node"))?,
+            };
+            direct.push((*cidr, router.unwrap_or(*node)));
+        }
+        let peers = &direct;
         let present = route::peer_routes(&mut socket).map_err(ask("the list of routes"))?;
         let mut batch = Batch::new();
         for (cidr, via) in present.iter().filter(|route| !peers.contains(route)) {

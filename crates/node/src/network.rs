@@ -52,8 +52,10 @@ pub struct NetworkSettings {
     pub resolv_conf: PathBuf,
     /// The largest packet on pods' links.
     pub mtu: u32,
-    /// The network that the nodes of one machine share, if this is one of them.
-    pub local_network: Option<Ipv4Net>,
+    /// The network that the nodes of the server's machine share.
+    pub local_network: Ipv4Net,
+    /// That machine's address, behind which the network lies, where this node is on another machine.
+    pub local_network_router: Option<Ipv4Addr>,
 }
 
 /// Where systemd's resolver lists the servers that it asks itself; `/etc/resolv.conf` names but the resolver then, on a loopback address that
@@ -64,7 +66,6 @@ impl NetworkSettings {
     /// Coracle's own values for everything but the node itself.
     #[must_use]
     pub fn new(node_name: &str, node_address: Ipv4Addr, folder: PathBuf) -> Self {
-        let local_network = Ipv4Net::new_assert(Ipv4Addr::new(10, 44, 0, 0), 16);
         let systemd = PathBuf::from(SYSTEMD_RESOLV_CONF);
         Self {
             node_name: node_name.to_owned(),
@@ -76,7 +77,8 @@ impl NetworkSettings {
             cluster_domain: "cluster.local".into(),
             resolv_conf: if systemd.exists() { systemd } else { "/etc/resolv.conf".into() },
             mtu: 1500,
-            local_network: local_network.contains(&node_address).then_some(local_network),
+            local_network: Ipv4Net::new_assert(Ipv4Addr::new(10, 44, 0, 0), 16),
+            local_network_router: None,
         }
     }
 }

@@ -24,6 +24,9 @@ pub struct Arguments {
     /// The address at which the node is reached
     #[arg(long)]
     address: Ipv4Addr,
+    /// The address of the machine whose local nodes lie behind it, for a node on another machine
+    #[arg(long)]
+    local_network_router: Option<Ipv4Addr>,
     /// The cgroup below which its pods stand
     #[arg(long)]
     cgroup: String,
@@ -58,6 +61,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         node::AgentSettings::new(&arguments.name, &arguments.server, &arguments.node_dir, &arguments.images, arguments.address);
     settings.authority = Some(authority);
     settings.token = token;
+    settings.network.local_network_router = arguments.local_network_router;
     settings.cgroup.clone_from(&arguments.cgroup);
     // Most of an agent's work is waiting: two threads serve a node, and cost little beside many nodes on one machine.
     let runtime =

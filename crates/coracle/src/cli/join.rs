@@ -1,11 +1,11 @@
 //! `coracle join`: this machine becomes a node of another machine's cluster.
 
 use std::{
-    net::{IpAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, UdpSocket},
     path::PathBuf,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use server::pki::BootstrapToken;
 
 use crate::{
@@ -33,7 +33,7 @@ pub struct Arguments {
     name: Option<String>,
     /// The address at which the others reach this machine; the one that leads to the server, unless given
     #[arg(long)]
-    address: Option<IpAddr>,
+    address: Option<Ipv4Addr>,
     /// Where everything is kept
     #[arg(long, env = "CORACLE_DATA_DIR", default_value = data_dir::DEFAULT)]
     data_dir: PathBuf,
@@ -57,11 +57,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Some(name) => name.clone(),
             None => rustix::system::uname().nodename().to_string_lossy().to_lowercase(),
         };
-        let address = match arguments.address {
-            Some(address) => address,
-            None => towards(&arguments.server)?,
-        };
-        let joined = Joined { server: arguments.server.clone(), ca_hash: arguments.ca_hash.clone(), name: name.clone(), address };
+        let (own_address, server_address) = way_to(&arguments.server)?;
+        let address = arguments.address.unwrap_or(own_address);
+        let (server, ca_hash) = (arguments.server.clone(), arguments.ca_hash.clone());
+        let joined = Joined { server, ca_hash, name: name.clone(), address, server_address };
         local.machine.nodes = vec![1];
         local.machine.joined = Some(joined);
         local.machine.save(&local.dir)?;
@@ -74,11 +73,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })
 }
 
-/// Our own address on the way to the server: the kernel knows it without a packet being sent.
-fn towards(server: &str) -> anyhow::Result<IpAddr> {
+/// Our own address on the way to the server, and the server's: the kernel knows them without a packet being sent.
+fn way_to(server: &str) -> anyhow::Result<(Ipv4Addr, Ipv4Addr)> {
     let uri: http::Uri = server.parse().with_context(|| format!("{server:?} is no address such as https://10.0.0.1:6443"))?;
     let host = uri.host().with_context(|| format!("{server:?} names no host"))?;
     let socket = UdpSocket::bind("0.0.0.0:0").context("cannot open a socket")?;
     socket.connect((host, uri.port_u16().unwrap_or(443))).with_context(|| format!("there is no way to {host}"))?;
-    Ok(socket.local_addr().context("the socket has no address")?.ip())
+    let own = socket.local_addr().context("the socket has no address")?.ip();
+    let theirs = socket.peer_addr().context("the socket has no peer")?.ip();
+    match (own, theirs) {
+        (IpAddr::V4(own), IpAddr::V4(theirs)) => Ok((own, theirs)),
+        _ => bail!("{host} has an IPv6 address: name the server by an IPv4 one"),
+    }
 }

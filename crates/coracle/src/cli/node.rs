@@ -89,10 +89,7 @@ async fn list(local: &Local) -> anyhow::Result<Vec<Row>> {
     let row = |number: &u16| {
         let name = local.machine.name(*number);
         let pid = kept.iter().find(|kept| kept.name == name).and_then(|kept| kept.pid);
-        let address = match &local.machine.joined {
-            Some(joined) => joined.address.to_string(),
-            None => config::node_address(*number).to_string(),
-        };
+        let address = local.machine.node_address(*number).to_string();
         Row { name, process: if pid.is_some() { "running" } else { "stopped" }, pid, address }
     };
     Ok(local.machine.nodes.iter().map(row).collect())

@@ -1,7 +1,9 @@
 //! `coracle token create`: what another machine shows once to join.
 
-use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Secret;
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::{core::v1::Secret, discovery::v1::EndpointSlice};
 use kube::{Api, api::PostParams};
 use serde::Serialize;
 use server::pki::{BootstrapToken, TOKEN_NAMESPACE};
@@ -10,6 +12,7 @@ use x509_parser::prelude::FromDer as _;
 
 use crate::{
     cluster::{self, Target},
+    config,
     output::Form,
 };
 
@@ -61,14 +64,12 @@ pub fn run(verb: &Verb) -> anyhow::Result<()> {
         let client = cluster::client(&path).await?;
         let expires = jiff::Timestamp::now().checked_add(arguments.ttl).context("the token would outlive time itself")?;
         let token = create(&client, expires).await?;
-        let (server, ca_hash) = server_and_hash(&path)?;
+        let server = format!("https://{}", advertised(&client).await?);
+        let (_, ca_hash) = server_and_hash(&path)?;
         let command = format!("coracle join {server} --token {token} --ca-hash {ca_hash}");
         let created = Created { token: token.to_string(), ca_hash, expires: expires.to_string(), command };
         arguments.form.print(&created, |created| {
-            format!(
-                "{}\n\ngood until {}; on the other machine, with an address of this one that it reaches:\n  {}",
-                created.token, created.expires, created.command
-            )
+            format!("{}\n\ngood until {}; on the other machine:\n  {}", created.token, created.expires, created.command)
         });
         Ok(())
     })
@@ -88,7 +89,20 @@ pub async fn create(client: &kube::Client, expires: jiff::Timestamp) -> anyhow::
     Ok(token)
 }
 
-/// The server of a kubeconfig, and the hash of its authority's key, as kubeadm prints it.
+/// Where the API is reached from other machines: what pods are told too.
+async fn advertised(client: &kube::Client) -> anyhow::Result<SocketAddr> {
+    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), "default");
+    let slice = slices.get("kubernetes").await.context("the API does not say where it is reached")?;
+    let address = slice.endpoints.iter().flatten().find_map(|endpoint| endpoint.addresses.first()?.parse::<IpAddr>().ok());
+    let address = address.context("the API does not say where it is reached")?;
+    ensure!(
+        address != IpAddr::from(config::node_address(1)),
+        "other machines do not reach this one: `coracle down`, then `coracle up --address` with an address that they reach"
+    );
+    Ok(SocketAddr::new(address, config::API_PORT))
+}
+
+/// The server that a kubeconfig names, and the hash of its authority's key, as kubeadm prints it.
 ///
 /// # Errors
 /// When the kubeconfig names none.

@@ -1,6 +1,9 @@
 //! `coracle up`: a cluster on this machine, fresh or resumed.
 
-use std::path::PathBuf;
+use std::{
+    net::{Ipv4Addr, UdpSocket},
+    path::PathBuf,
+};
 
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
@@ -18,6 +21,9 @@ pub struct Arguments {
     /// How many nodes; a cluster that has more keeps them. A fresh one has one, a resumed one what it had
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(config::NODES_MAX)))]
     nodes: Option<u16>,
+    /// The address at which other machines reach this one, so that they can join; remembered, and none unless given
+    #[arg(long)]
+    address: Option<Ipv4Addr>,
     /// Where everything is kept
     #[arg(long, env = "CORACLE_DATA_DIR", default_value = data_dir::DEFAULT)]
     data_dir: PathBuf,
@@ -51,6 +57,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let mut local = Local::open(&arguments.data_dir)?;
         ensure!(local.machine.joined.is_none(), "this machine joined another cluster: `coracle down --purge` ends that first");
         local.machine.grow_to(arguments.nodes.unwrap_or(1));
+        if let Some(address) = arguments.address.filter(|address| local.machine.address != Some(*address)) {
+            ensure!(
+                local.keeper().await.is_none(),
+                "the cluster runs without this address: `coracle down`, then `up --address {address}`"
+            );
+            UdpSocket::bind((address, 0)).with_context(|| format!("--address {address} is on no link of this machine"))?;
+            local.machine.address = Some(address);
+        }
         let path = std::path::absolute(arguments.kubeconfig.clone().unwrap_or_else(kubeconfig::default_path))?;
         if !local.machine.kubeconfigs.contains(&path) {
             local.machine.kubeconfigs.push(path.clone());

@@ -1,5 +1,7 @@
 //! The processes of a cluster on this machine, as the keeper is told of them.
 
+use std::net::Ipv4Addr;
+
 use anyhow::Context as _;
 use runtime::keeper::Program;
 use server::pki::BootstrapToken;
@@ -24,16 +26,16 @@ fn environment(dir: &DataDir) -> Vec<(String, String)> {
 ///
 /// # Errors
 /// When this program's own file is not to be found.
-pub fn server(dir: &DataDir) -> anyhow::Result<Program> {
-    let pods_reach = std::net::SocketAddr::from((config::node_address(1), config::API_PORT));
-    let argv = vec![
+pub fn server(dir: &DataDir, machine: &Machine) -> anyhow::Result<Program> {
+    // The last one is told to pods, also to those on other machines.
+    let addresses = [Some(Ipv4Addr::LOCALHOST), Some(config::node_address(1)), machine.address];
+    let mut argv = vec![
         own_program()?.display().to_string(),
         SERVER.to_owned(),
         format!("--data-dir={}", dir.server().display()),
-        format!("--listen={}", config::LOOPBACK_API),
-        format!("--listen={pods_reach}"),
         format!("--kubeconfig={}", dir.admin_kubeconfig().display()),
     ];
+    argv.extend(addresses.iter().flatten().map(|address| format!("--listen={address}:{}", config::API_PORT)));
     Ok(Program {
         name: SERVER.to_owned(),
         argv,
@@ -64,16 +66,16 @@ pub fn node(dir: &DataDir, machine: &Machine, number: u16, token: Option<&Bootst
         format!("--cgroup={}", config::cgroup(&name)),
         format!("--token-file={}", folder.join("token").display()),
         format!("--keeper={}", dir.keeper_socket().display()),
+        format!("--address={}", machine.node_address(number)),
     ];
     argv.extend(match &machine.joined {
-        Some(joined) => [
+        Some(joined) => vec![
             format!("--server={}", joined.server),
-            format!("--address={}", joined.address),
             format!("--ca-hash={}", joined.ca_hash),
+            format!("--local-network-router={}", joined.server_address),
         ],
-        None => [
+        None => vec![
             format!("--server=https://{}:{}", config::node_address(1), config::API_PORT),
-            format!("--address={}", config::node_address(number)),
             format!("--ca-file={}", dir.server().join("pki/ca.crt").display()),
         ],
     });

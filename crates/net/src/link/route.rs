@@ -171,6 +171,23 @@ pub(crate) fn own_routes(socket: &mut Socket) -> Result<Vec<(Ipv4Net, Option<Ipv
     Ok(routes)
 }
 
+/// The router to which the kernel sends what is for this address; none when it is on a link, or when there is no way there.
+pub(crate) fn router_towards(socket: &mut Socket, address: Ipv4Addr) -> Result<Option<Ipv4Addr>, NetlinkError> {
+    let mut batch = Batch::new();
+    let header = [INET, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    batch.message("tell the way to an address", GET_ROUTE, ACK, &header, |message| {
+        message.put(ROUTE_DESTINATION, &address.octets());
+    });
+    let mut router = None;
+    let told = socket.dump(batch, |_, payload| {
+        router = payload.get(12..).and_then(|attributes| octets(attribute(attributes, ROUTE_GATEWAY)));
+    });
+    match told {
+        Err(error) if error.errno() == Some(libc::ENETUNREACH) => Ok(None),
+        told => told.map(|()| router),
+    }
+}
+
 /// Which link has this address.
 pub(crate) fn link_with_address(socket: &mut Socket, address: Ipv4Addr) -> Result<Option<u32>, NetlinkError> {
     let mut batch = Batch::new();

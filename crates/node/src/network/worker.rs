@@ -202,7 +202,8 @@ impl Worker {
         }
         let named = self.names.catch_up(&self.settings, &kernel.links);
         let routed = if self.peers_changed {
-            let peers: Vec<_> = self.peers.values().copied().collect();
+            let beyond = self.settings.local_network_router.map(|router| (self.settings.local_network, router));
+            let peers: Vec<_> = self.peers.values().copied().chain(beyond).collect();
             kernel.links.set_peer_routes(&peers).map_err(NetworkError::ReadyLinks)
         } else {
             Ok(())
@@ -221,7 +222,7 @@ impl Worker {
             pod_cidr,
             cluster_cidr: settings.cluster_cidr,
             service_cidr: settings.service_cidr,
-            local_network: settings.local_network,
+            local_network: settings.local_network_router.is_none().then_some(settings.local_network),
             own_service: settings.dns_address,
         };
         let links = LinkSettings {
