@@ -4,7 +4,7 @@
 pub(crate) mod capabilities;
 mod execute;
 pub(crate) mod filter;
-mod privileges;
+pub(crate) mod privileges;
 pub(crate) mod streams;
 
 use std::{

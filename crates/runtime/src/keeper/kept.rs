@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Kept, Program};
-use crate::{cgroup, container::Limits};
+use crate::{cgroup, container::Limits, process::privileges::reset_signals};
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(100);
 const BACK_OFF_MAX: Duration = Duration::from_secs(10);
@@ -110,6 +110,7 @@ fn spawn(program: &Program) -> io::Result<i32> {
     // SAFETY: only system calls on open files are made between fork and execution; the keeper has one thread.
     unsafe {
         command.pre_exec(move || {
+            reset_signals();
             for door in &doors {
                 rustix::io::write(door, b"0")?;
             }

@@ -71,8 +71,8 @@ fn become_user(plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The supervisor blocks signals and ignores some; a program expects neither.
-fn reset_signals() {
+/// Supervisor and keeper block signals and ignore some; a program expects neither.
+pub(crate) fn reset_signals() {
     // SAFETY: default handlers and an empty mask are valid for every signal; those that may not be changed report so.
     unsafe {
         for signal in 1..=64 {

@@ -13,6 +13,7 @@ use crate::{
 pub fn tests() -> Vec<Trial> {
     vec![
         trial("a_keeper_restarts_what_ends_by_itself", restarts),
+        trial("a_program_hears_that_it_is_asked_to_end", asks),
         trial("a_keeper_kills_a_whole_cgroup", kills),
         trial("a_keeper_knows_how_an_orphan_ended", orphans),
     ]
@@ -68,6 +69,20 @@ async fn restarts() {
     client.shutdown().await.expect("ended");
     assert!(matches!(client.list().await, Err(KeeperError::Reach { .. })));
     assert!(runtime::cgroup::processes(&fixture.cgroup).expect("listed").is_empty());
+}
+
+async fn asks() {
+    let fixture = Fixture::new();
+    let client = keeper(&fixture).await;
+    let script = "trap 'echo heard; exit 0' TERM; echo waits; while true; do sleep 0.01; done";
+    client.start(&Program { grace_ms: 60_000, ..program(&fixture, "a", script) }).await.expect("started");
+    let log = fixture.folder.path().join("a.log");
+    while !fs::read_to_string(&log).is_ok_and(|text| text.contains("waits")) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    client.stop("a").await.expect("stopped");
+    assert!(fs::read_to_string(&log).expect("a log").contains("heard"));
+    client.shutdown().await.expect("ended");
 }
 
 async fn kills() {
