@@ -3,14 +3,15 @@
 //! It never sees a clock, entropy, the environment, files or sockets: what a template may ask of the world is handed in as
 //! [`functions::Facts`].
 
-mod eval;
 pub mod chart;
 pub mod dependencies;
+mod eval;
 pub mod functions;
 mod golang;
 pub mod load;
 pub mod parse;
 pub mod print;
+pub mod release;
 pub mod render;
 pub mod semver;
 pub mod value;
