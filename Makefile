@@ -45,9 +45,10 @@ test: tools-build tools-images tools-test kubectl ## every test; as root also th
 conformance: build tools-images ## upstream's conformance suite; FOCUS=pattern for some of it, RESUME=1 to go on
 	$(MAKE) -C conformance run CORACLE=$(CURDIR)/$(CORACLE)
 
-bench: build images tools-test kubectl ## measure, beside upstream's programs when BENCH_UPSTREAM names their folder
+bench: build images tools-test kubectl ## measure, beside upstream's API server in the same run; ONLY=row for one row
+	$(MAKE) -C conformance upstream
 	$(CARGO) build --release --locked -p bench
-	PATH="$(CURDIR)/$(OUT)/bin:$$PATH" CORACLE_BIN=$(CURDIR)/$(CORACLE) $(CARGO_TARGET_DIR)/release/bench $(if $(BENCH_UPSTREAM),--upstream $(BENCH_UPSTREAM)) $(if $(ONLY),--only $(ONLY))
+	PATH="$(CURDIR)/$(OUT)/bin:$$PATH" CORACLE_BIN=$(CURDIR)/$(CORACLE) $(CARGO_TARGET_DIR)/release/bench --upstream $(OUT)/conformance/bin $(if $(ONLY),--only $(ONLY))
 
 # Debian's kubectl is too old: where the machine has none, upstream's is built from its module.
 kubectl:
