@@ -19,7 +19,7 @@ IMAGE_TOOLS = buildah:buildah mmdebstrap:mmdebstrap
 TEST_TOOLS = ip:iproute2 nft:nftables unshare:util-linux script:bsdutils busybox:busybox-static redis-server:redis-server \
 	chromium:chromium chromedriver:chromium-driver openssl:openssl
 
-.PHONY: help demo demo-down up build images test conformance bench run clean tools-build tools-images tools-test kubectl
+.PHONY: help demo demo-down up build images test conformance quick bench run clean tools-build tools-images tools-test kubectl
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,10 @@ test: tools-build tools-images tools-test kubectl ## every test; as root also th
 
 conformance: build tools-images ## upstream's conformance suite; FOCUS=pattern for some of it, RESUME=1 to go on
 	$(MAKE) -C conformance run CORACLE=$(CURDIR)/$(CORACLE)
+
+quick: tools-images ## a part of it, against the program that was built for tests
+	$(CARGO) build --locked -p coracle
+	$(MAKE) -C conformance quick CORACLE=$(CARGO_TARGET_DIR)/debug/coracle
 
 bench: build images tools-test kubectl ## measure, beside upstream's API server in the same run; ONLY=row for one row
 	$(MAKE) -C conformance upstream

@@ -40,6 +40,7 @@ type suite struct {
 	kubeconfig string
 	logs       string
 	limit      time.Duration
+	attempts   int
 	extra      []string
 }
 

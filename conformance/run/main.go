@@ -19,7 +19,7 @@ type options struct {
 	kubeconfig, coracle, out, here string
 	focus, skip                    string
 	resume, quick, keep            bool
-	processes                      int
+	processes, attempts            int
 	limit, whole                   time.Duration
 }
 
@@ -42,6 +42,7 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "only the tests of quick.txt")
 	flag.BoolVar(&o.keep, "keep", false, "leave the cluster up")
 	flag.IntVar(&o.processes, "processes", 8, "how many tests run at once, the serial ones apart")
+	flag.IntVar(&o.attempts, "attempts", 1, "how often a test that fails is tried; upstream's own jobs try again too")
 	flag.DurationVar(&o.limit, "limit", 6*time.Minute, "the time of one test")
 	flag.DurationVar(&o.whole, "whole", 3*time.Hour, "the time of the whole run")
 	flag.Parse()
@@ -96,7 +97,7 @@ func (o *options) execute() (int, error) {
 		}
 		o.kubeconfig = own.kubeconfig()
 	}
-	runner := &suite{programs: filepath.Join(o.out, "bin"), kubeconfig: o.kubeconfig, logs: logs, limit: o.limit, extra: flag.Args()}
+	runner := &suite{programs: filepath.Join(o.out, "bin"), kubeconfig: o.kubeconfig, logs: logs, limit: o.limit, attempts: o.attempts, extra: flag.Args()}
 	if err := runner.runAll(ctx, selected, o.processes, results); err != nil {
 		return exitBroken, err
 	}
@@ -140,6 +141,10 @@ func (s *suite) runAll(ctx context.Context, selected []test, processes int, resu
 	var mutex sync.Mutex
 	one := func(t test) {
 		made := s.run(ctx, t)
+		for attempt := 2; attempt <= s.attempts && made.Outcome == failed && ctx.Err() == nil; attempt++ {
+			fmt.Printf("        failed, attempt %d begins: %s\n        %s\n", attempt, t.name, made.Reason)
+			made = s.run(ctx, t)
+		}
 		if ctx.Err() != nil {
 			return
 		}
