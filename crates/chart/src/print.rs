@@ -40,20 +40,23 @@ pub fn append(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// Appends a value as a template's action does: what a pointer points at, where that has no words of its own.
+/// Appends a value as a template's action does: as it says itself where it lies, or what a pointer points at.
 pub fn append_pointee(out: &mut Vec<u8>, value: &Value) {
-    let start = out.len();
-    if let Value::Object(object) = value {
-        if let Some(text) = object.print_in_place() {
-            return out.extend_from_slice(&text);
-        }
-        append(out, value);
-        if object.kind() == Kind::Pointer && out.get(start) == Some(&b'&') {
-            out.remove(start);
-        }
-        return;
+    if let Value::Object(object) = value
+        && let Some(text) = object.print_in_place()
+    {
+        return out.extend_from_slice(&text);
     }
+    append_pointed(out, value);
+}
+
+/// Appends a value, or what a pointer points at.
+pub fn append_pointed(out: &mut Vec<u8>, value: &Value) {
+    let start = out.len();
     append(out, value);
+    if value.kind() == Kind::Pointer && out.get(start) == Some(&b'&') {
+        out.remove(start);
+    }
 }
 
 /// `fmt.Sprint`: a space between two operands where neither is a string.

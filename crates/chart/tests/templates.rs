@@ -3,10 +3,15 @@
 
 use serde_json::{Value as Json, json};
 
+#[path = "templates/generate.rs"]
+mod generate;
 #[path = "templates/harness.rs"]
 mod harness;
 
-use harness::{oracle, ours, shown};
+use generate::Generator;
+use harness::{number, oracle, ours, shown};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 
 fn compare(cases: &[Json], most: usize) {
     let answers = oracle(cases);
@@ -44,4 +49,13 @@ fn snippets_give_what_helm_gives() {
         })
         .collect();
     compare(&cases, 40);
+}
+
+#[test]
+fn generated_templates_give_what_helm_gives() {
+    let seed = number("SEED", rand::rng().next_u64());
+    println!("SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let cases: Vec<Json> = (0..number("CASES", 4000)).map(|_| Generator::new(&mut random).case()).collect();
+    compare(&cases, usize::try_from(number("SHOW", 20)).unwrap_or(20));
 }

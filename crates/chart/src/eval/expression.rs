@@ -183,6 +183,9 @@ impl<'t> State<'t, '_, '_> {
                     }
                     return Ok(Slot::element(found, Type::String));
                 }
+                if object.fields().iter().any(|(have, _)| name == have) {
+                    return Err(self.error(format!("{name} is an unexported field of struct type {}", value.type_name())));
+                }
             }
             _ => {}
         }

@@ -157,7 +157,7 @@ impl<'t> State<'t, '_, '_> {
             }
             other => {
                 let mut shown = Vec::new();
-                print::append_pointee(&mut shown, &other);
+                print::append_pointed(&mut shown, &other);
                 Err(self.error(format!("range can't iterate over {}", Str::from(shown))))
             }
         }

@@ -60,7 +60,7 @@ fn general(out: &mut Vec<u8>, number: f64, format: u8, precision: i32) {
     let exponent = digits.point - 1;
     if exponent < -4 || exponent >= bound {
         let after = wanted.min(have) - 1;
-        return exponential(out, &digits, after.max(0), format - b'g' + b'e');
+        return exponential(out, &digits, after.max(0), if format == b'G' { b'E' } else { b'e' });
     }
     positional(out, &digits, (have - digits.point).max(0));
 }

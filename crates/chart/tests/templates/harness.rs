@@ -123,8 +123,10 @@ pub fn ours(case: &Json) -> String {
         },
     };
     let how = Options { strict: options["strict"] == true, lint: options["lint"] == true };
-    match render(&source(&chart), &given, &Still, how) {
-        Ok(files) => files.iter().map(|(path, text)| format!("--- {path}\n{text}\n")).collect(),
-        Err(error) => format!("error: {error}"),
+    let rendered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| render(&source(&chart), &given, &Still, how)));
+    match rendered {
+        Ok(Ok(files)) => files.iter().map(|(path, text)| format!("--- {path}\n{text}\n")).collect(),
+        Ok(Err(error)) => format!("error: {error}"),
+        Err(_) => "a panic".to_owned(),
     }
 }
