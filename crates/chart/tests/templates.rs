@@ -7,6 +7,8 @@ use serde_json::{Value as Json, json};
 mod generate;
 #[path = "templates/harness.rs"]
 mod harness;
+#[path = "templates/typed.rs"]
+mod typed;
 
 use generate::Generator;
 use harness::{number, oracle, ours, shown};
@@ -23,6 +25,8 @@ fn compare(cases: &[Json], most: usize) {
             wrong.push(format!("=== {case}\nhelm: {theirs}\nours: {ours}"));
         }
     }
+    let failed = answers.iter().filter(|answer| answer["error"].is_string()).count();
+    println!("{} cases, {failed} of them errors", cases.len());
     let count = wrong.len();
     wrong.truncate(most);
     assert!(wrong.is_empty(), "{count} of {} differ\n{}", cases.len(), wrong.join("\n\n"));

@@ -12,7 +12,9 @@ pub struct Generator<'r> {
     ranges: usize,
     /// Named templates that may be called from here.
     named: usize,
-    nested: bool,
+    pub nested: bool,
+    /// How many expressions of a hundred are of any kind.
+    wild: u32,
 }
 
 const KEYS: &[&str] = &["a", "b", "c", "d", "e"];
@@ -147,19 +149,32 @@ const OF_MAP: &[&str] = &["get", "hasKey", "pick", "omit", "values", "pluck", "k
 
 impl<'r> Generator<'r> {
     pub fn new(random: &'r mut StdRng) -> Self {
-        Self { random, variables: Vec::new(), ranges: 0, named: 0, nested: false }
+        Self { random, variables: Vec::new(), ranges: 0, named: 0, nested: false, wild: 0 }
     }
 
-    fn chance(&mut self, percent: u32) -> bool {
+    pub fn chance(&mut self, percent: u32) -> bool {
         self.random.random_range(0..100) < percent
     }
 
-    fn pick(&mut self, from: &[&'static str]) -> &'static str {
+    pub fn pick(&mut self, from: &[&'static str]) -> &'static str {
         from.choose(self.random).copied().unwrap_or_default()
+    }
+
+    pub fn roll(&mut self, sides: usize) -> usize {
+        self.random.random_range(0..sides)
+    }
+
+    pub fn has_variables(&self) -> bool {
+        !self.variables.is_empty()
+    }
+
+    pub fn variable(&mut self) -> String {
+        self.variables.choose(self.random).cloned().unwrap_or_default()
     }
 
     /// A case: templates, values, options.
     pub fn case(&mut self) -> Json {
+        self.wild = if self.chance(60) { 0 } else { self.random.random_range(1..40) };
         let mut templates = Map::new();
         let mut partials = String::new();
         for index in 0..self.random.random_range(0..4_usize) {
@@ -175,13 +190,34 @@ impl<'r> Generator<'r> {
         for name in ["a", "b"].iter().take(self.random.random_range(1..3)) {
             self.variables.clear();
             let mut text = self.list(3);
-            if self.chance(12) {
+            if self.wild > 0 && self.chance(15) {
                 text = self.broken(text);
             }
             templates.insert(format!("templates/{name}.yaml"), json!(text));
         }
-        let values = self.table(3);
+        let mut values = self.table(3);
+        self.known(&mut values, 2);
         json!({"templates": templates, "values": values, "options": {"strict": self.chance(15), "lint": self.chance(5), "name": "r"}})
+    }
+
+    /// Adds what expressions of a kind count on.
+    fn known(&mut self, table: &mut Json, depth: usize) {
+        for key in ["s1", "s2"] {
+            table[key] = json!(["", "a", "text", "a b", "x: y\n", "ä<b>", "5", "0x1f"].choose(self.random));
+        }
+        table["n1"] = json!([0.0, 1.0, 0.5, 1e6, 12345678.0, -0.25, 1e-7, 3e21].choose(self.random));
+        table["i1"] = json!({"$int64": self.random.random_range(-3..9).to_string()});
+        table["b1"] = json!(self.chance(50));
+        table["z"] = Json::Null;
+        table["l1"] = (0..self.random.random_range(0..4)).map(|_| self.value(1)).collect();
+        table["l2"] = (0..self.random.random_range(0..4)).map(|_| json!(["b", "a", "", "c d"].choose(self.random))).collect();
+        if depth > 0 {
+            let mut inner = self.table(1);
+            self.known(&mut inner, depth - 1);
+            table["m1"] = inner;
+        } else {
+            table["m1"] = json!({"s1": "deep"});
+        }
     }
 
     fn table(&mut self, depth: usize) -> Json {
@@ -257,7 +293,7 @@ impl<'r> Generator<'r> {
             11 | 12 => self.range(depth),
             _ => {
                 let name = self.random.random_range(0..9);
-                let pipe = self.pipeline(1);
+                let pipe = if self.chance(self.wild) { self.pipeline(1) } else { "$".to_owned() };
                 let (variables, ranges) = (std::mem::take(&mut self.variables), std::mem::take(&mut self.ranges));
                 let nested = std::mem::replace(&mut self.nested, true);
                 let body = self.list(depth - 1);
@@ -306,7 +342,7 @@ impl<'r> Generator<'r> {
 
     fn range(&mut self, depth: usize) -> String {
         let mark = self.variables.len();
-        let over = if self.chance(70) { self.collection(1) } else { self.operand(1) };
+        let over = if !self.chance(self.wild) || self.chance(70) { self.collection(1) } else { self.operand(1) };
         let mut head = format!("range {over}");
         match self.random.random_range(0..5) {
             0 => {
@@ -340,19 +376,37 @@ impl<'r> Generator<'r> {
 
     /// Another template, one way or the other.
     fn call(&mut self) -> String {
-        let data = self.operand(1);
-        let name = if self.named > 0 && self.chance(90) { self.random.random_range(0..self.named) } else { 9 };
-        let inner = match self.random.random_range(0..5) {
+        let data = if self.chance(self.wild) { self.operand(1) } else { "$".to_owned() };
+        let name = if self.named > 0 && !self.chance(self.wild) { self.random.random_range(0..self.named) } else { 9 };
+        if name == 9 && self.wild == 0 {
+            return self.pick(TEXTS).to_owned();
+        }
+        let inner = match self.random.random_range(0..7) {
             0 => format!("template \"t{name}\" {data}"),
-            1 => format!("template \"t{name}\""),
+            1 if self.wild > 0 => format!("template \"t{name}\""),
             2 => format!("include \"t{name}\" {data}"),
             3 => format!("include \"t{name}\" {data} | indent 2 | quote"),
-            _ => format!("tpl {} {data}", self.operand(0)),
+            4 => format!("include \"t{name}\" {data} | toJson | fromJson"),
+            _ if self.chance(self.wild) => format!("tpl {} {data}", self.operand(0)),
+            _ => format!(
+                "tpl {} {data}",
+                self.pick(&[
+                    "\"{{ .Values.s1 }}\"",
+                    "`{{ range .Values.l2 }}{{ . }},{{ end }}`",
+                    "\"{{ .Values.z }}|{{ include `t0` . }}\"",
+                    "\"plain\"",
+                    "\"{{ define `t0` }}new{{ end }}{{ include `t0` . }}\"",
+                    "\"{{ tpl .Values.s2 $ }}\""
+                ])
+            ),
         };
         self.action(&inner)
     }
 
     fn pipeline(&mut self, depth: usize) -> String {
+        if !self.chance(self.wild) {
+            return self.piped(depth);
+        }
         let mut out = if self.chance(50) { self.operand(depth) } else { self.function(depth) };
         while self.chance(25) {
             out.push_str(" | ");
@@ -393,6 +447,9 @@ impl<'r> Generator<'r> {
     }
 
     fn collection(&mut self, depth: usize) -> String {
+        if !self.chance(self.wild) {
+            return if self.chance(50) { self.list_of(depth) } else { self.map_of(depth) };
+        }
         match self.random.random_range(0..5) {
             0 => format!("(list {} {})", self.operand(0), self.operand(0)),
             1 => format!("(dict \"a\" {} \"b\" {})", self.operand(0), self.operand(0)),
@@ -420,6 +477,9 @@ impl<'r> Generator<'r> {
     }
 
     fn operand(&mut self, depth: usize) -> String {
+        if !self.chance(self.wild) {
+            return self.any_of(depth);
+        }
         match self.random.random_range(0..12) {
             0 => self.pick(STRINGS).to_owned(),
             1 => self.pick(NUMBERS).to_owned(),
