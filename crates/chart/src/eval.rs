@@ -193,7 +193,7 @@ impl Templates for Machine<'_> {
         let open = self.including.entry(name.clone()).or_insert(0);
         if *open > INCLUDES {
             let inner = Failure::new("unable to execute template");
-            return Err(Failure::wrapping(&format!("rendering template has a nested reference name: {name}: "), &inner));
+            return Err(Failure::wrapping(&format!("rendering template has a nested reference name: {name}: "), inner));
         }
         *open += 1;
         let start = self.out.len();
@@ -211,7 +211,7 @@ impl Templates for Machine<'_> {
             return Ok(Value::String(without_no_value(text, 0).map_or_else(|| text.clone(), Str::from)));
         }
         let trees = self.read(text).map_err(|error| {
-            Failure::wrapping(&format!("cannot parse template {}: ", quote::quoted(text)), &Failure::new(error.to_string()))
+            Failure::wrapping(&format!("cannot parse template {}: ", quote::quoted(text)), Failure::new(error.to_string()))
         })?;
         let mut scope = Scope { around: Some(self.scope.clone()), trees: HashMap::new() };
         trees.iter().for_each(|tree| scope.add(tree.clone()));
@@ -224,7 +224,7 @@ impl Templates for Machine<'_> {
         match done {
             Ok(()) => Ok(Value::String(written)),
             Err(inner) => {
-                Err(Failure::wrapping(&format!("error during tpl function execution for {}: ", quote::quoted(text)), &inner))
+                Err(Failure::wrapping(&format!("error during tpl function execution for {}: ", quote::quoted(text)), inner))
             }
         }
     }

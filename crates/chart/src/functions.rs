@@ -26,6 +26,7 @@ mod yaml_item;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 use crate::value::{Str, Type, Value};
@@ -129,21 +130,19 @@ pub struct Call<'a> {
 pub struct Failure {
     /// The whole text, with what it wraps.
     pub text: String,
-    /// The texts of what it wraps, outermost first. How Helm lays out an error depends on them.
-    pub wrapped: Vec<String>,
+    /// What it wraps. How Helm lays out an error depends on it.
+    pub wrapped: Option<Rc<Self>>,
 }
 
 impl Failure {
     /// An error that wraps none.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), wrapped: Vec::new() }
+        Self { text: text.into(), wrapped: None }
     }
 
     /// Puts a text before an error, as Go's `%w` at the end does.
-    pub fn wrapping(before: &str, inner: &Self) -> Self {
-        let mut wrapped = vec![inner.text.clone()];
-        wrapped.extend(inner.wrapped.iter().cloned());
-        Self { text: format!("{before}{}", inner.text), wrapped }
+    pub fn wrapping(before: &str, inner: Self) -> Self {
+        Self { text: format!("{before}{}", inner.text), wrapped: Some(Rc::new(inner)) }
     }
 }
 

@@ -19,17 +19,30 @@ fn compare(cases: &[Json], most: usize) {
     let answers = oracle(cases);
     assert_eq!(answers.len(), cases.len());
     let mut wrong = Vec::new();
+    let trace = number("TRACE", 0) > 0;
     for (case, answer) in cases.iter().zip(&answers) {
+        if trace {
+            std::fs::write("/tmp/engine-last-case.json", case.to_string()).expect("trace");
+        }
         let (theirs, ours) = (shown(answer), ours(case));
         if theirs != ours {
-            wrong.push(format!("=== {case}\nhelm: {theirs}\nours: {ours}"));
+            wrong.push(told(case, &theirs, &ours));
         }
     }
     let failed = answers.iter().filter(|answer| answer["error"].is_string()).count();
     println!("{} cases, {failed} of them errors", cases.len());
+    wrong.sort_by_key(String::len);
     let count = wrong.len();
     wrong.truncate(most);
     assert!(wrong.is_empty(), "{count} of {} differ\n{}", cases.len(), wrong.join("\n\n"));
+}
+
+/// A difference: the templates, and both answers from shortly before where they part.
+fn told(case: &Json, theirs: &str, ours: &str) -> String {
+    let same = theirs.bytes().zip(ours.bytes()).take_while(|(a, b)| a == b).count().saturating_sub(60);
+    let rest =
+        |text: &str| String::from_utf8_lossy(&text.as_bytes()[same.min(text.len())..]).chars().take(400).collect::<String>();
+    format!("=== {} {}\n{}\nhelm: {}\nours: {}", case["templates"], case["options"], case["values"], rest(theirs), rest(ours))
 }
 
 /// Snippets, a line each; a literal `\n` is a line's end.

@@ -47,7 +47,7 @@ impl<'t> State<'t, '_, '_> {
         };
         done.map_err(|failure| {
             self.at = asked.at;
-            self.error_wrapping(&format!("error calling {name}: "), &failure)
+            self.error_wrapping(&format!("error calling {name}: "), failure)
         })
     }
 

@@ -62,7 +62,7 @@ impl<'t> State<'t, '_, '_> {
             Ok(value) => Ok(Slot::element(value, Type::String)),
             Err(failure) => {
                 self.at = at;
-                Err(self.error_wrapping(&format!("error calling {name}: "), &failure))
+                Err(self.error_wrapping(&format!("error calling {name}: "), failure))
             }
         }
     }

@@ -24,7 +24,7 @@ impl<'t> State<'t, '_, '_> {
     }
 
     /// An error that wraps another at its end.
-    pub(super) fn error_wrapping(&self, text: &str, inner: &Failure) -> Box<Failure> {
+    pub(super) fn error_wrapping(&self, text: &str, inner: Failure) -> Box<Failure> {
         Box::new(Failure::wrapping(&self.placed(text), inner))
     }
 

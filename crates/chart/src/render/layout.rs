@@ -37,8 +37,8 @@ pub(super) fn execution_error(path: &str, failure: &Failure) -> String {
         return format!("execution error at ({place}): {}", &rest[start + START.len()..end]);
     }
     let mut links: Vec<Link<'_>> = Vec::new();
-    for text in std::iter::once(text).chain(&failure.wrapped) {
-        let Some(link) = link(text) else { return failure.text.clone() };
+    for failure in std::iter::successors(Some(failure), |failure| failure.wrapped.as_deref()) {
+        let Some(link) = link(&failure.text) else { return text.clone() };
         if links.last() != Some(&link) {
             links.push(link);
         }

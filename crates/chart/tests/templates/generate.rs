@@ -13,6 +13,10 @@ pub struct Generator<'r> {
     /// Named templates that may be called from here.
     named: usize,
     pub nested: bool,
+    /// Whether this is within a definition, where including all by name would never end.
+    defining: bool,
+    /// Whether the dot is no root, whose addresses differ from run to run.
+    pub dotted: bool,
     /// How many expressions of a hundred are of any kind.
     wild: u32,
 }
@@ -23,6 +27,20 @@ const STRINGS: &[&str] =
     &[r#""""#, r#""a""#, r#""b c""#, "`r\\n`", r#""\t\"\u00e4""#, r#""1""#, r#""true""#, r#""a.b""#, r#""<&'>""#, r#""\xff""#];
 const NUMBERS: &[&str] =
     &["0", "1", "2", "-3", "7", "1.5", "1e3", "0x1f", "'a'", "-0", "3.0", "1_0", "0b101", "2i", "1e21", "0.00001"];
+
+/// Texts for `tpl`.
+const TPL_TEXTS: &[&str] = &[
+    "\"{{ .Values.z }}|{{ include `t0` . }}\"",
+    "\"{{ define `t0` }}new{{ end }}{{ include `t0` . }}\"",
+    "\"{{ tpl .Values.s2 $ }}\"",
+];
+/// Texts for `tpl` that include nothing.
+const SAFE_TEXTS: &[&str] = &[
+    "\"{{ .Values.s1 }}\"",
+    "`{{ range .Values.l2 }}{{ . }},{{ end }}`",
+    "\"plain\"",
+    "\"{{ .Values.z }}|{{ typeOf .Values.n1 }}\"",
+];
 
 /// Functions that take anything.
 const LOOSE: &[&str] = &[
@@ -149,7 +167,7 @@ const OF_MAP: &[&str] = &["get", "hasKey", "pick", "omit", "values", "pluck", "k
 
 impl<'r> Generator<'r> {
     pub fn new(random: &'r mut StdRng) -> Self {
-        Self { random, variables: Vec::new(), ranges: 0, named: 0, nested: false, wild: 0 }
+        Self { random, variables: Vec::new(), ranges: 0, named: 0, nested: false, defining: false, dotted: false, wild: 0 }
     }
 
     pub fn chance(&mut self, percent: u32) -> bool {
@@ -179,6 +197,7 @@ impl<'r> Generator<'r> {
         let mut partials = String::new();
         for index in 0..self.random.random_range(0..4_usize) {
             self.named = index;
+            (self.defining, self.dotted) = (true, false);
             self.nested = true;
             self.variables.clear();
             let body = self.list(2);
@@ -186,7 +205,7 @@ impl<'r> Generator<'r> {
             self.named = index + 1;
         }
         templates.insert("templates/_p.tpl".to_owned(), json!(partials));
-        self.nested = false;
+        (self.nested, self.defining, self.dotted) = (false, false, false);
         for name in ["a", "b"].iter().take(self.random.random_range(1..3)) {
             self.variables.clear();
             let mut text = self.list(3);
@@ -296,8 +315,9 @@ impl<'r> Generator<'r> {
                 let pipe = if self.chance(self.wild) { self.pipeline(1) } else { "$".to_owned() };
                 let (variables, ranges) = (std::mem::take(&mut self.variables), std::mem::take(&mut self.ranges));
                 let nested = std::mem::replace(&mut self.nested, true);
+                let dotted = std::mem::replace(&mut self.dotted, false);
                 let body = self.list(depth - 1);
-                (self.variables, self.ranges, self.nested) = (variables, ranges, nested);
+                (self.variables, self.ranges, self.nested, self.dotted) = (variables, ranges, nested, dotted);
                 format!("{{{{ block \"k{name}\" {pipe} }}}}{body}{{{{ end }}}}")
             }
         }
@@ -321,10 +341,11 @@ impl<'r> Generator<'r> {
             pipe = format!("$w := {pipe}");
             self.variables.push("$w".to_owned());
         }
-        let outer = self.nested;
+        let outer = (self.nested, self.dotted);
         self.nested |= word == "with";
+        self.dotted |= word == "with";
         let body = self.list(depth - 1);
-        self.nested = outer;
+        (self.nested, self.dotted) = outer;
         let mut out = format!("{}{body}", self.action(&format!("{word} {pipe}")));
         if self.chance(30) {
             let again = self.pipeline(1);
@@ -360,9 +381,9 @@ impl<'r> Generator<'r> {
             _ => {}
         }
         self.ranges += 1;
-        let outer = std::mem::replace(&mut self.nested, true);
+        let outer = (std::mem::replace(&mut self.nested, true), std::mem::replace(&mut self.dotted, true));
         let body = self.list(depth - 1);
-        self.nested = outer;
+        (self.nested, self.dotted) = outer;
         self.ranges -= 1;
         let mut out = format!("{}{body}", self.action(&head));
         if self.chance(30) {
@@ -388,17 +409,10 @@ impl<'r> Generator<'r> {
             3 => format!("include \"t{name}\" {data} | indent 2 | quote"),
             4 => format!("include \"t{name}\" {data} | toJson | fromJson"),
             _ if self.chance(self.wild) => format!("tpl {} {data}", self.operand(0)),
-            _ => format!(
-                "tpl {} {data}",
-                self.pick(&[
-                    "\"{{ .Values.s1 }}\"",
-                    "`{{ range .Values.l2 }}{{ . }},{{ end }}`",
-                    "\"{{ .Values.z }}|{{ include `t0` . }}\"",
-                    "\"plain\"",
-                    "\"{{ define `t0` }}new{{ end }}{{ include `t0` . }}\"",
-                    "\"{{ tpl .Values.s2 $ }}\""
-                ])
-            ),
+            _ => {
+                let texts: &[&str] = if self.defining { SAFE_TEXTS } else { TPL_TEXTS };
+                format!("tpl {} {data}", self.pick(texts))
+            }
         };
         self.action(&inner)
     }
@@ -484,7 +498,7 @@ impl<'r> Generator<'r> {
             0 => self.pick(STRINGS).to_owned(),
             1 => self.pick(NUMBERS).to_owned(),
             2 => self.pick(&["true", "false", "nil"]).to_owned(),
-            3 if self.nested => ".".to_owned(),
+            3 if self.dotted => ".".to_owned(),
             4 | 5 if depth > 0 => format!("({})", self.function(depth - 1)),
             6 if depth > 0 => format!("({})", self.pipeline(depth - 1)),
             7 => self.collection(depth),

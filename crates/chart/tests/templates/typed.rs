@@ -112,7 +112,7 @@ impl Generator<'_> {
             4 => self.list_of(depth),
             5 => self.map_of(depth),
             6 => self.number(),
-            7 | 8 if self.nested => ".".to_owned(),
+            7 | 8 if self.dotted => ".".to_owned(),
             9 | 10 if self.has_variables() => self.variable(),
             11 => self.under("z"),
             _ => self.under("n1"),
