@@ -27,6 +27,8 @@ const NO_VALUE: &[u8] = b"<no value>";
 const INCLUDES: usize = 1000;
 /// How deep Go lets templates stand in templates.
 const DEEPEST: usize = 100_000;
+/// How deep `tpl` may stand in `tpl`. Go has no bound but its stack.
+const DEEPEST_TPL: usize = 3000;
 /// The name of the template that Helm hangs all others on, and that every `tpl` text gets.
 pub(crate) const ROOT: &str = "gotpl";
 
@@ -129,6 +131,7 @@ pub(crate) struct Machine<'f> {
     /// Texts that `tpl` has seen.
     texts: HashMap<Str, Vec<Rc<Tree>>>,
     depth: usize,
+    texts_open: usize,
 }
 
 /// A template that runs.
@@ -143,7 +146,17 @@ struct State<'t, 'm, 'f> {
 impl<'f> Machine<'f> {
     pub(crate) fn new(facts: &'f dyn Facts, scope: Scope, strict: bool, lint: bool) -> Self {
         let scope = Rc::new(scope);
-        Self { facts, strict, lint, out: Vec::new(), scope, including: HashMap::new(), texts: HashMap::new(), depth: 0 }
+        Self {
+            facts,
+            strict,
+            lint,
+            out: Vec::new(),
+            scope,
+            including: HashMap::new(),
+            texts: HashMap::new(),
+            depth: 0,
+            texts_open: 0,
+        }
     }
 
     /// Renders a template by name, as the text of a file.
@@ -210,6 +223,9 @@ impl Templates for Machine<'_> {
         if memmem::find(text, b"{{").is_none() {
             return Ok(Value::String(without_no_value(text, 0).map_or_else(|| text.clone(), Str::from)));
         }
+        if self.texts_open >= DEEPEST_TPL {
+            return Err(Failure::new(format!("exceeded maximum tpl depth ({DEEPEST_TPL})")));
+        }
         let trees = self.read(text).map_err(|error| {
             Failure::wrapping(&format!("cannot parse template {}: ", quote::quoted(text)), Failure::new(error.to_string()))
         })?;
@@ -217,7 +233,9 @@ impl Templates for Machine<'_> {
         trees.iter().for_each(|tree| scope.add(tree.clone()));
         let around = std::mem::replace(&mut self.scope, Rc::new(scope));
         let start = self.out.len();
+        self.texts_open += 1;
         let done = trees.iter().find(|tree| tree.name == ROOT).map_or(Ok(()), |tree| self.run(tree, data));
+        self.texts_open -= 1;
         self.scope = around;
         let written = without_no_value(&self.out, start).map_or_else(|| Str::from(&self.out[start..]), Str::from);
         self.out.truncate(start);

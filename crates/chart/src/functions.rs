@@ -26,7 +26,6 @@ mod yaml_item;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::rc::Rc;
 use std::sync::OnceLock;
 
 use crate::value::{Str, Type, Value};
@@ -130,19 +129,27 @@ pub struct Call<'a> {
 pub struct Failure {
     /// The whole text, with what it wraps.
     pub text: String,
-    /// What it wraps. How Helm lays out an error depends on it.
-    pub wrapped: Option<Rc<Self>>,
+    /// How long the texts of what it wraps are, innermost first; each is an end of the whole text.
+    wrapped: Vec<usize>,
 }
 
 impl Failure {
     /// An error that wraps none.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), wrapped: None }
+        Self { text: text.into(), wrapped: Vec::new() }
     }
 
     /// Puts a text before an error, as Go's `%w` at the end does.
-    pub fn wrapping(before: &str, inner: Self) -> Self {
-        Self { text: format!("{before}{}", inner.text), wrapped: Some(Rc::new(inner)) }
+    pub fn wrapping(before: &str, mut inner: Self) -> Self {
+        inner.wrapped.push(inner.text.len());
+        inner.text.insert_str(0, before);
+        inner
+    }
+
+    /// Its text and those of what it wraps, outermost first. How Helm lays out an error depends on them.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let inner = self.wrapped.iter().rev().map(|length| &self.text[self.text.len() - length..]);
+        std::iter::once(self.text.as_str()).chain(inner)
     }
 }
 

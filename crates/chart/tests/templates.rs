@@ -37,6 +37,26 @@ fn compare(cases: &[Json], most: usize) {
     assert!(wrong.is_empty(), "{count} of {} differ\n{}", cases.len(), wrong.join("\n\n"));
 }
 
+#[test]
+fn what_never_ends_is_stopped() {
+    for text in [
+        "{{ define \"t\" }}{{ tpl \"{{ template `t` . }}\" . }}{{ end }}{{ template \"t\" . }}",
+        "{{ define \"t\" }}{{ if 1 }}{{ template \"t\" (list .) }}{{ end }}{{ end }}{{ template \"t\" . }}",
+        "{{ $x := list }}{{ range until 200000 }}{{ $x = list $x }}{{ end }}{{ $x | print | len }}",
+        "{{ $m := dict }}{{ $_ := set $m \"m\" $m }}{{ $m | print | trunc 8 }}",
+    ] {
+        assert_ne!(ours(&json!({"templates": {"templates/a.yaml": text}, "values": {}})), "a panic");
+    }
+    let deep = format!("{}1{}", "(".repeat(9000), ")".repeat(9000));
+    let nested = format!("{}x{}", "{{ if 1 }}".repeat(15_000), "{{ end }}".repeat(15_000));
+    let chained = format!("{{{{ if 0 }}}}{}{{{{ end }}}}", "{{ else if 0 }}".repeat(15_000));
+    for text in
+        [format!("{{{{ {deep} }}}}"), nested, chained, "{{ if 1 }}".repeat(50_000), "{{ (".repeat(50_000), "(".repeat(50_000)]
+    {
+        assert_ne!(ours(&json!({"templates": {"templates/a.yaml": text}, "values": {}})), "a panic");
+    }
+}
+
 /// A difference: the templates, and both answers from shortly before where they part.
 fn told(case: &Json, theirs: &str, ours: &str) -> String {
     let same = theirs.bytes().zip(ours.bytes()).take_while(|(a, b)| a == b).count().saturating_sub(60);

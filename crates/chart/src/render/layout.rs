@@ -37,8 +37,8 @@ pub(super) fn execution_error(path: &str, failure: &Failure) -> String {
         return format!("execution error at ({place}): {}", &rest[start + START.len()..end]);
     }
     let mut links: Vec<Link<'_>> = Vec::new();
-    for failure in std::iter::successors(Some(failure), |failure| failure.wrapped.as_deref()) {
-        let Some(link) = link(&failure.text) else { return text.clone() };
+    for inner in failure.texts() {
+        let Some(link) = link(inner) else { return text.clone() };
         if links.last() != Some(&link) {
             links.push(link);
         }
