@@ -108,7 +108,13 @@ pub(crate) struct Scope {
 
 impl Scope {
     fn find(&self, name: &[u8]) -> Option<&Rc<Tree>> {
-        self.trees.get(name).or_else(|| self.around.as_ref()?.find(name))
+        let mut scope = self;
+        loop {
+            if let Some(tree) = scope.trees.get(name) {
+                return Some(tree);
+            }
+            scope = scope.around.as_deref()?;
+        }
     }
 
     /// Adds a tree; one that says nothing does not replace one of that name.

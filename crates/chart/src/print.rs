@@ -14,8 +14,10 @@ use pad::Flags;
 
 use crate::value::{BYTES, Kind, List, Map, Object, Str, Type, Value};
 
-/// Deeper values than this end in `...`: Go would end in a stack overflow.
+/// Deeper values than this end in `...`, and so does what holds itself: Go would end in a stack overflow.
 const DEEPEST: usize = 100_000;
+/// Longer texts than this end in `...`: Go would end for want of memory.
+const LONGEST: usize = 256 << 20;
 
 /// A value as `%v` writes it. Texts are handed through without a copy.
 pub fn display(value: &Value) -> Str {
@@ -36,7 +38,7 @@ pub fn append(out: &mut Vec<u8>, value: &Value) {
         Value::Float(number) => float::append(out, *number, b'g', -1),
         Value::Int(number, _) => out.extend_from_slice(number.to_string().as_bytes()),
         Value::Bool(truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
-        _ => Printer { out, flags: Flags::default(), erroring: false }.argument(value, 'v'),
+        _ => Printer { out, flags: Flags::default(), erroring: false, open: Vec::new() }.argument(value, 'v'),
     }
 }
 
@@ -93,6 +95,8 @@ struct Printer<'o> {
     flags: Flags,
     /// While a wrong verb is told, `String()` is not asked.
     erroring: bool,
+    /// The lists and maps that are being written.
+    open: Vec<usize>,
 }
 
 impl Printer<'_> {
@@ -118,7 +122,7 @@ impl Printer<'_> {
 
     /// Writes an element of a list, map or struct, whose static type may be an interface.
     fn element(&mut self, value: &Value, of: Type, verb: char, depth: usize) {
-        if depth > DEEPEST {
+        if depth > DEEPEST || self.out.len() > LONGEST {
             return self.text("...");
         }
         if self.by_method(value, verb) {
@@ -160,10 +164,20 @@ impl Printer<'_> {
             Value::Float(number) => self.float(*number, value, verb),
             Value::Complex(real, imaginary) => self.complex(*real, *imaginary, value, verb),
             Value::String(text) => self.string(text, value, verb),
-            Value::List(list) => stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || self.list(list, verb, depth)),
-            Value::Map(map) => stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || self.map(map, verb, depth)),
+            Value::List(list) => self.within(list.address(), |printer| printer.list(list, verb, depth)),
+            Value::Map(map) => self.within(map.address(), |printer| printer.map(map, verb, depth)),
             Value::Object(object) => self.object(object, value, verb, depth),
         }
+    }
+
+    /// Writes a list or map, unless it holds itself.
+    fn within(&mut self, address: usize, write: impl FnOnce(&mut Self)) {
+        if self.open.contains(&address) {
+            return self.text("...");
+        }
+        self.open.push(address);
+        stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || write(self));
+        self.open.pop();
     }
 
     fn list(&mut self, list: &List, verb: char, depth: usize) {

@@ -9,6 +9,9 @@ use crate::print;
 use crate::print::quote;
 use crate::value::{Str, Value};
 
+/// A loop that has written so much is stopped. Go would end for want of memory.
+const LONGEST: usize = 1 << 30;
+
 /// How a step ended.
 #[derive(PartialEq, Eq)]
 pub(super) enum Flow {
@@ -178,6 +181,9 @@ impl<'t> State<'t, '_, '_> {
 
     /// One round; says whether another may follow.
     fn once(&mut self, branch: &'t Branch, index: Slot, element: Slot) -> Eval<bool> {
+        if self.machine.out.len() > LONGEST {
+            return Err(self.error("the output is too long"));
+        }
         let mark = self.variables.len();
         match &branch.pipe.declared[..] {
             [] => {}

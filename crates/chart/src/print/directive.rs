@@ -109,7 +109,7 @@ impl Reader<'_> {
             flags.sharp_v = std::mem::take(&mut flags.sharp);
             flags.plus_v = std::mem::take(&mut flags.plus);
         }
-        Printer { out, flags, erroring: false }.argument(&self.arguments[self.next], verb);
+        Printer { out, flags, erroring: false, open: Vec::new() }.argument(&self.arguments[self.next], verb);
         self.next += 1;
     }
 

@@ -125,6 +125,11 @@ impl List {
         Self(Rc::new(ListInner { of, nil: self.0.nil, items: self.0.items.clone(), raw: RefCell::default() }))
     }
 
+    /// Tells this list from all others that live now.
+    pub(crate) fn address(&self) -> usize {
+        Rc::as_ptr(&self.0.items).addr()
+    }
+
     /// Whether both handles are one list.
     pub fn same(&self, that: &Self) -> bool {
         Rc::ptr_eq(&self.0.items, &that.0.items)
@@ -212,6 +217,11 @@ impl Map {
     /// The same map under another type.
     pub fn retyped(&self, of: Type) -> Self {
         Self(Rc::new(MapInner { of, nil: self.0.nil, entries: self.0.entries.clone() }))
+    }
+
+    /// Tells this map from all others that live now.
+    pub(crate) fn address(&self) -> usize {
+        Rc::as_ptr(&self.0.entries).addr()
     }
 
     /// Whether both handles are one map.

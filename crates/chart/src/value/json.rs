@@ -16,6 +16,10 @@ impl Value {
     }
 
     fn read(json: &Json, number: &dyn Fn(&Number) -> Self) -> Self {
+        stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || Self::read_one(json, number))
+    }
+
+    fn read_one(json: &Json, number: &dyn Fn(&Number) -> Self) -> Self {
         match json {
             Json::Null => Self::Nil,
             Json::Bool(truth) => Self::Bool(*truth),
@@ -28,8 +32,17 @@ impl Value {
         }
     }
 
-    /// The JSON tree. Floats without a fraction become integers, as Go writes them; what JSON cannot say (NaN) becomes null.
+    /// The JSON tree. Floats without a fraction become integers, as Go writes them; what JSON cannot say (NaN) becomes null, and so
+    /// does what lies too deep.
     pub fn to_json(&self) -> Json {
+        self.write(0)
+    }
+
+    fn write(&self, depth: usize) -> Json {
+        if depth > DEEPEST {
+            return Json::Null;
+        }
+        let depth = depth + 1;
         match self {
             Self::Nil | Self::Complex(..) => Json::Null,
             Self::Bool(truth) => Json::Bool(*truth),
@@ -38,16 +51,18 @@ impl Value {
             Self::Float(number) => float(*number),
             Self::String(text) => Json::String(text.lossy().into_owned()),
             Self::List(list) if list.is_nil() => Json::Null,
-            Self::List(list) => list.with(|items| items.iter().map(Self::to_json).collect()),
+            Self::List(list) => list.with(|items| items.iter().map(|item| item.write(depth)).collect()),
             Self::Map(map) if map.is_nil() => Json::Null,
             Self::Map(map) => map.with(|entries| {
-                Json::Object(entries.iter().map(|(key, value)| (key.lossy().into_owned(), value.to_json())).collect())
+                Json::Object(entries.iter().map(|(key, value)| (key.lossy().into_owned(), value.write(depth))).collect())
             }),
-            Self::Object(object) => object.to_json().to_json(),
+            Self::Object(object) => object.to_json().write(depth),
         }
     }
 }
 
+/// How deep a tree may be; a map can hold itself.
+const DEEPEST: usize = 500;
 /// Below it every whole `f64` is exact.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
