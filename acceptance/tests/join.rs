@@ -20,7 +20,7 @@ fn joins() -> anyhow::Result<()> {
     let cluster = Cluster::prepare()?;
     let second = Machine::connect(&cluster)?;
     let outcome = join(&cluster, &second);
-    let logs = outcome.is_err().then(|| cluster.logs()).unwrap_or_default();
+    let logs = if outcome.is_err() { cluster.logs() } else { String::new() };
     let left = second.coracle(&cluster, ["down", "--purge"])?.ok();
     cluster.down()?;
     outcome.context(logs)?;

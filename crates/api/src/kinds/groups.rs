@@ -38,6 +38,7 @@ const STATUS_WRITE: &[&str] = &["get", "patch", "update"];
 pub(super) fn rows() -> Vec<Kind> {
     let mut rows = Vec::new();
     rows.extend(access());
+    rows.extend(certificates());
     rows.extend(workloads());
     rows.extend(steering());
     rows.extend(network());
@@ -81,6 +82,12 @@ fn access() -> Vec<Kind> {
             .rules(&crate::rules::access::BindingRules)
             .done(),
         RBAC.kind("Role", "roles").named_freely().columns(role).rules(&crate::rules::access::RoleRules).done(),
+    ]
+}
+
+/// Who is vouched for by whom.
+fn certificates() -> Vec<Kind> {
+    vec![
         CERTIFICATES
             .kind("CertificateSigningRequest", "certificatesigningrequests")
             .cluster()

@@ -126,6 +126,12 @@ fn v6(whole: &[u8]) -> Result<[u8; 16], IpError> {
     if !rest.is_empty() {
         return failed("trailing garbage after address", rest);
     }
+    expand(whole, octets, filled, ellipsis)
+}
+
+/// Puts the zeros where `::` stood.
+fn expand(whole: &[u8], mut octets: [u8; 16], filled: usize, ellipsis: Option<usize>) -> Result<[u8; 16], IpError> {
+    let failed = |problem, at: &[u8]| Err(error(whole, problem, Some(at)));
     match ellipsis {
         None if filled < 16 => failed("address string too short", b""),
         Some(_) if filled == 16 => failed("the :: must expand to at least one field of zeros", b""),

@@ -31,7 +31,7 @@ pub fn parse_escape(rest: &[u8]) -> Result<(u32, &[u8]), SyntaxError> {
     }
 }
 
-fn parse_hex<'a>(rest: &'a [u8], failed: impl Fn(&[u8]) -> SyntaxError) -> Result<(u32, &'a [u8]), SyntaxError> {
+fn parse_hex(rest: &[u8], failed: impl Fn(&[u8]) -> SyntaxError) -> Result<(u32, &[u8]), SyntaxError> {
     if rest.is_empty() {
         return Err(failed(rest));
     }
