@@ -8,6 +8,7 @@ pub mod dependencies;
 mod eval;
 pub mod functions;
 mod golang;
+pub mod lint;
 pub mod load;
 pub mod parse;
 pub mod print;

@@ -46,6 +46,11 @@ fn check_below(chart: &Chart, values: &Values, text: &mut String) {
     }
 }
 
+/// Checks one table by one schema; the text has no heading.
+pub fn check_table(schema: &[u8], values: &Values) -> Result<(), String> {
+    check_one(schema, values)
+}
+
 fn check_one(schema: &[u8], values: &Values) -> Result<(), String> {
     let schema: Json = serde_json::from_slice(schema).map_err(|error| format!("{error}\n"))?;
     let options: ValidationOptions = jsonschema::options();

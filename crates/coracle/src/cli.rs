@@ -4,6 +4,7 @@ mod agent;
 mod apply;
 mod completion;
 mod down;
+mod helm;
 mod image;
 mod join;
 mod kubeconfig;
@@ -39,6 +40,8 @@ enum Verb {
     Node(node::Arguments),
     /// Bring images in, show and remove them
     Image(image::Arguments),
+    /// Install and look at charts, with the commands of Helm
+    Helm(helm::Arguments),
     /// Show what runs here
     Status(status::Arguments),
     /// Bring manifests into a cluster by server-side apply
@@ -74,6 +77,7 @@ impl Command {
             Verb::Join(arguments) => join::run(&arguments),
             Verb::Node(arguments) => node::run(&arguments),
             Verb::Image(arguments) => image::run(&arguments),
+            Verb::Helm(arguments) => helm::run(&arguments),
             Verb::Status(arguments) => status::run(&arguments),
             Verb::Apply(arguments) => apply::run(&arguments),
             Verb::Redis(verb) => redis::run(&verb),

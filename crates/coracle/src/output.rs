@@ -142,3 +142,9 @@ mod tests {
         assert_eq!(table(&["NAME", "STATUS"], &rows), "NAME     STATUS\nnode-1   Ready\na        NotReady\n");
     }
 }
+
+/// Prints a text of a command's result as it is.
+#[expect(clippy::print_stdout, reason = "the one place where results are printed")]
+pub fn text(text: &str) {
+    print!("{text}");
+}

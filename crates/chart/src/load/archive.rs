@@ -1,12 +1,13 @@
 //! Chart archives, from bytes to files, without trust: names stay inside, links carry nothing, and what unpacks to too
-//! much is refused. It never writes to a disk.
+//! much is refused. Packing them is here too. It never writes to a disk.
 
 use std::io::{self, Read as _};
 
 use flate2::read::GzDecoder;
+use flate2::{Compression, GzBuilder};
 use tar::{Archive, EntryType};
 
-use crate::chart::File;
+use crate::chart::{Chart, File};
 
 /// All files of an archive together, unpacked.
 pub const UNPACKED_BYTES_MAX: u64 = 100 * 1024 * 1024;
@@ -124,4 +125,46 @@ pub fn cleaned(path: &str) -> String {
         }
     }
     if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
+}
+
+/// A chart as a `.tgz`, in the order in which Helm writes it; `now` is for files whose time is not known.
+pub fn pack(chart: &Chart, now: i64) -> io::Result<Vec<u8>> {
+    let header = GzBuilder::new().extra(PACKER).comment("Helm");
+    let mut archive = tar::Builder::new(header.write(Vec::new(), Compression::default()));
+    pack_below(&mut archive, chart, "", now)?;
+    archive.into_inner()?.finish()
+}
+
+/// Helm marks its archives with these bytes.
+const PACKER: &[u8] = b"rr\x28\x00aHR0cHM6Ly95b3V0dS5iZS96OVV6MWljandyTQo=";
+
+type Packing = tar::Builder<flate2::write::GzEncoder<Vec<u8>>>;
+
+fn pack_below(archive: &mut Packing, chart: &Chart, prefix: &str, now: i64) -> io::Result<()> {
+    let base = format!("{prefix}{}", chart.name());
+    let mut metadata = chart.metadata.clone();
+    if metadata.api_version == "v1" {
+        metadata.dependencies.clear();
+    }
+    pack_file(archive, &format!("{base}/Chart.yaml"), metadata.to_yaml().as_bytes(), None, now)?;
+    if let Some(lock) = chart.lock.as_ref().filter(|_| metadata.api_version == "v2") {
+        pack_file(archive, &format!("{base}/Chart.lock"), lock.to_yaml().as_bytes(), None, now)?;
+    }
+    let named = |name: &str| chart.raw_file(name).into_iter();
+    let files = named("values.yaml").chain(named("values.schema.json")).chain(&chart.templates).chain(&chart.files);
+    for file in files {
+        pack_file(archive, &format!("{base}/{}", file.name), &file.data, file.modified, now)?;
+    }
+    for dependency in &chart.dependencies {
+        pack_below(archive, dependency, &format!("{base}/charts/"), now)?;
+    }
+    Ok(())
+}
+
+fn pack_file(archive: &mut Packing, name: &str, data: &[u8], modified: Option<i64>, now: i64) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_size(data.len() as u64);
+    header.set_mtime(u64::try_from(modified.unwrap_or(now)).unwrap_or(0));
+    archive.append_data(&mut header, name, data)
 }

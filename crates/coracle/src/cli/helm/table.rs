@@ -1,0 +1,164 @@
+//! The table of Helm's commands.
+
+use super::flags::{Arity, Matches, Verb};
+use super::{Done, dependency, lint, locate, package, repo, settings, show, template, version};
+
+const fn group(name: &'static str, usage: &'static str, short: &'static str, children: &'static [Verb]) -> Verb {
+    Verb { name, aliases: &[], usage, short, arity: Arity::None, flags: &[], run: nothing, children }
+}
+
+fn nothing(_: &Matches) -> Done {
+    Ok(())
+}
+
+const fn shown(name: &'static str, usage: &'static str, short: &'static str, run: fn(&Matches) -> Done) -> Verb {
+    Verb {
+        name,
+        aliases: &[],
+        usage,
+        short,
+        arity: Arity::Exactly(1),
+        flags: &[locate::LOCATE_FLAGS, show::VALUES_FLAGS],
+        run,
+        children: &[],
+    }
+}
+
+/// All commands.
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        aliases: &["dep", "dependencies"],
+        ..group("dependency", "helm dependency [command]", "manage a chart's dependencies", DEPENDENCY)
+    },
+    Verb {
+        name: "env",
+        aliases: &[],
+        usage: "helm env [flags]",
+        short: "helm client environment information",
+        arity: Arity::AtMost(1),
+        flags: &[],
+        run: version::env,
+        children: &[],
+    },
+    Verb {
+        name: "lint",
+        aliases: &[],
+        usage: "helm lint PATH [flags]",
+        short: "examine a chart for possible issues",
+        arity: Arity::AtLeast(1),
+        flags: &[lint::FLAGS, settings::VALUE_FLAGS],
+        run: lint::run,
+        children: &[],
+    },
+    Verb {
+        name: "package",
+        aliases: &[],
+        usage: "helm package [CHART_PATH] [...] [flags]",
+        short: "package a chart directory into a chart archive",
+        arity: Arity::Any,
+        flags: &[package::FLAGS],
+        run: package::run,
+        children: &[],
+    },
+    group("repo", "helm repo [command]", "add, list, remove, update, and index chart repositories", REPO),
+    Verb { aliases: &["inspect"], ..group("show", "helm show [command]", "show information of a chart", SHOW) },
+    Verb {
+        name: "template",
+        aliases: &[],
+        usage: "helm template [NAME] [CHART] [flags]",
+        short: "locally render templates",
+        arity: Arity::AtLeast(1),
+        flags: &[template::FLAGS, template::INSTALL_FLAGS, settings::VALUE_FLAGS, locate::LOCATE_FLAGS],
+        run: template::run,
+        children: &[],
+    },
+    Verb {
+        name: "version",
+        aliases: &[],
+        usage: "helm version [flags]",
+        short: "print the helm version information",
+        arity: Arity::None,
+        flags: &[version::FLAGS],
+        run: version::run,
+        children: &[],
+    },
+];
+
+const DEPENDENCY: &[Verb] = &[Verb {
+    name: "list",
+    aliases: &["ls"],
+    usage: "helm dependency list CHART [flags]",
+    short: "list the dependencies for the given chart",
+    arity: Arity::AtMost(1),
+    flags: &[dependency::LIST_FLAGS],
+    run: dependency::list,
+    children: &[],
+}];
+
+const REPO: &[Verb] = &[
+    Verb {
+        name: "list",
+        aliases: &["ls"],
+        usage: "helm repo list [flags]",
+        short: "list chart repositories",
+        arity: Arity::None,
+        flags: &[repo::LIST_FLAGS],
+        run: repo::list,
+        children: &[],
+    },
+    Verb {
+        name: "remove",
+        aliases: &["rm"],
+        usage: "helm repo remove [REPO1 [REPO2 ...]] [flags]",
+        short: "remove one or more chart repositories",
+        arity: Arity::AtLeast(1),
+        flags: &[],
+        run: repo::remove,
+        children: &[],
+    },
+    Verb {
+        name: "index",
+        aliases: &[],
+        usage: "helm repo index [DIR] [flags]",
+        short: "generate an index file given a directory containing packaged charts",
+        arity: Arity::Exactly(1),
+        flags: &[repo::INDEX_FLAGS],
+        run: repo::index,
+        children: &[],
+    },
+];
+
+const SHOW: &[Verb] = &[
+    shown("all", "helm show all [CHART] [flags]", "show all information of the chart", show::all),
+    shown("chart", "helm show chart [CHART] [flags]", "show the chart's definition", show::chart),
+    shown("crds", "helm show crds [CHART] [flags]", "show the chart's CRDs", show::crds),
+    shown("readme", "helm show readme [CHART] [flags]", "show the chart's README", show::readme),
+    shown("values", "helm show values [CHART] [flags]", "show the chart's values", show::values),
+];
+
+/// Commands that look like what was said, in the form of an error's tail.
+pub(super) fn similar(word: &str) -> String {
+    let near: Vec<String> = VERBS
+        .iter()
+        .map(|verb| verb.name)
+        .filter(|name| distance(&word.to_lowercase(), name) <= 2 || name.starts_with(&word.to_lowercase()))
+        .map(|name| format!("\t{name}\n"))
+        .collect();
+    if near.is_empty() { String::new() } else { format!("\n\nDid you mean this?\n{}", near.concat()) }
+}
+
+/// How many letters have to change.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (at, from) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = at + 1;
+        for (to, other) in b.iter().enumerate() {
+            let change = corner + usize::from(from != *other);
+            corner = row[to + 1];
+            row[to + 1] = change.min(row[to] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}

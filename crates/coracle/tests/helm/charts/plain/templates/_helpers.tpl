@@ -1,0 +1,4 @@
+{{- define "plain.labels" -}}
+app: {{ .Chart.Name }}
+version: {{ .Chart.AppVersion | quote }}
+{{- end }}
