@@ -11,7 +11,7 @@ const TEXT: Type = Type::String;
 
 /// The family.
 pub const FUNCTIONS: &[Function] = &[
-    Function::fixed("deepCopy", &[ANY], "A copy that shares nothing.", |_, args| Ok(deep_copy(&args[0]))),
+    Function::fixed("deepCopy", &[ANY], "A copy that shares nothing.", |_, args| deep_copy(&args[0])),
     Function::many("dict", &[ANY], "A map of keys and values in turn.", dict),
     Function::many("dig", &[ANY], "The value at the end of a path of keys, or a default.", dig),
     Function::fixed("get", &[ANY_MAP, TEXT], "The value of a key, or an empty text.", get),
@@ -21,7 +21,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::many("mergeOverwrite", &[ANY_MAP, ANY_MAP], "Fills a map from others; what comes later wins.", |_, args| {
         merged(args, true)
     }),
-    Function::fixed("mustDeepCopy", &[ANY], "As deepCopy.", |_, args| Ok(deep_copy(&args[0]))),
+    Function::fixed("mustDeepCopy", &[ANY], "As deepCopy.", |_, args| deep_copy(&args[0])),
     Function::many("mustMerge", &[ANY_MAP, ANY_MAP], "As merge.", |_, args| merged(args, false)),
     Function::many("mustMergeOverwrite", &[ANY_MAP, ANY_MAP], "As mergeOverwrite.", |_, args| merged(args, true)),
     Function::many("omit", &[ANY_MAP, TEXT], "A map without keys.", omit),
@@ -176,8 +176,8 @@ fn store(target: &Map, key: Str, value: Value) -> Result<(), Failure> {
 }
 
 /// A copy that shares no list and no map. Go would copy for ever what holds itself; here the copy ends deep down.
-fn deep_copy(value: &Value) -> Value {
-    copied(value, 0)
+fn deep_copy(value: &Value) -> Answer {
+    if value.is_nil() { Err("reflect: call of reflect.Value.Type on zero Value".into()) } else { Ok(copied(value, 0)) }
 }
 
 fn copied(value: &Value, depth: usize) -> Value {
@@ -192,6 +192,6 @@ fn copied(value: &Value, depth: usize) -> Value {
             let entries = map.entries().into_iter().map(|(key, item)| (key, copied(&item, depth + 1))).collect();
             Map::of(map.go_type(), entries).into()
         }
-        _ => value.clone(),
+        _ => super::versions::copied(value).unwrap_or_else(|| value.clone()),
     }
 }

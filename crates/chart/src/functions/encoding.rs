@@ -7,6 +7,7 @@ use super::yaml_item::item;
 use super::{Call, Failure, Function};
 use crate::golang::base;
 use crate::golang::json::{self, Style};
+use crate::golang::moment::Zone;
 use crate::value::{ANY_LIST, ANY_MAP, List, Map, Str, Type, Value};
 use crate::yaml;
 
@@ -42,7 +43,8 @@ pub const FUNCTIONS: &[Function] = &[
     }),
     Function::fixed("toRawJson", &[ANY], "Writes JSON and leaves <, > and & as they are.", |_, args| as_json(&args[0], RAW)),
     Function::fixed("toToml", &[ANY], "Writes TOML; an error comes as text.", |_, args| {
-        Ok(as_toml(&args[0]).unwrap_or_else(|error| error.text.into()))
+        // Nil is no document at all, and ends the rendering here too.
+        if args[0].is_nil() { as_toml(&args[0]) } else { Ok(as_toml(&args[0]).unwrap_or_else(|error| error.text.into())) }
     }),
     Function::fixed("toYaml", &[ANY], "Writes YAML.", |_, args| Ok(or_empty(as_yaml(&args[0])))),
     Function::fixed("toYamlPretty", &[ANY], "Writes YAML with lists moved right.", to_yaml_pretty),
@@ -72,7 +74,7 @@ fn as_toml(value: &Value) -> Answer {
 
 /// Helm goes through JSON; what JSON cannot say is an error before YAML is thought of.
 fn as_yaml(value: &Value) -> Answer {
-    json::write(value, COMPACT).map_err(failure)?;
+    json::write(value, COMPACT).map_err(|error| Failure::new(format!("error marshaling into JSON: {error}")))?;
     let text = yaml::write(&item(value, false)).map_err(failure)?;
     Ok(text.strip_suffix('\n').unwrap_or(&text).into())
 }
@@ -142,7 +144,7 @@ fn yaml_mismatch(value: &Value, wanted: Type) -> String {
 fn from_yaml(_: &mut Call<'_>, args: &[Value]) -> Answer {
     Ok(match yaml::read(&args[0].as_text()) {
         Err(error) => with_error(Map::any(), Some(error.to_string())),
-        Ok(Json::Null) => Map::nil(ANY_MAP).into(),
+        Ok(Json::Null) => Map::any().into(),
         Ok(json) => match Value::from_json(&json) {
             Value::Map(map) => map.into(),
             other => with_error(Map::any(), Some(yaml_mismatch(&other, ANY_MAP))),
@@ -154,7 +156,7 @@ fn from_yaml_array(_: &mut Call<'_>, args: &[Value]) -> Answer {
     let failed = |error: String| Ok(Value::list(vec![error.into()]));
     match yaml::read(&args[0].as_text()) {
         Err(error) => failed(error.to_string()),
-        Ok(Json::Null) => Ok(List::nil(ANY_LIST).into()),
+        Ok(Json::Null) => Ok(Value::list(Vec::new())),
         Ok(json) => match Value::from_json(&json) {
             list @ Value::List(_) => Ok(list),
             other => failed(yaml_mismatch(&other, ANY_LIST)),
@@ -162,9 +164,11 @@ fn from_yaml_array(_: &mut Call<'_>, args: &[Value]) -> Answer {
     }
 }
 
-fn from_toml(_: &mut Call<'_>, args: &[Value]) -> Answer {
-    Ok(match toml::read(&args[0].as_text()) {
+fn from_toml(call: &mut Call<'_>, args: &[Value]) -> Answer {
+    let local = Zone::local(&call.facts.zone());
+    let offset = local.at(call.facts.now().as_second()).0;
+    Ok(match toml::read(&args[0].as_text(), &toml::Zones { local, offset }) {
         Ok(map) => map.into(),
-        Err((map, error)) => with_error(map, Some(error)),
+        Err(error) => with_error(Map::any(), Some(error)),
     })
 }

@@ -7,20 +7,26 @@ pub const TEXT_BYTES_MAX: usize = 256 << 20;
 /// Elements of one list.
 pub const LIST_ITEMS_MAX: usize = 4 << 20;
 
+/// Beyond it Go has no room at all, and says so in words of its own.
+const GO_ROOM_MAX: usize = 1 << 46;
+
+fn refused(length: usize, most: usize, what: &str, of: &str) -> Result<usize, Failure> {
+    if length <= most {
+        return Ok(length);
+    }
+    Err(if length > GO_ROOM_MAX {
+        "runtime error: makeslice: len out of range".into()
+    } else {
+        Failure::new(format!("a {what} of more than {most} {of} is refused"))
+    })
+}
+
 /// Refuses a text that would be too long.
 pub fn text(length: usize) -> Result<usize, Failure> {
-    if length > TEXT_BYTES_MAX {
-        Err(Failure::new(format!("a text of more than {TEXT_BYTES_MAX} bytes is refused")))
-    } else {
-        Ok(length)
-    }
+    refused(length, TEXT_BYTES_MAX, "text", "bytes")
 }
 
 /// Refuses a list that would be too long.
 pub fn list(length: usize) -> Result<usize, Failure> {
-    if length > LIST_ITEMS_MAX {
-        Err(Failure::new(format!("a list of more than {LIST_ITEMS_MAX} items is refused")))
-    } else {
-        Ok(length)
-    }
+    refused(length, LIST_ITEMS_MAX, "list", "items")
 }

@@ -4,7 +4,7 @@ use super::numbers::to_int;
 use super::same::{deep_equal, is_empty};
 use super::shown::{text_of, texts_of};
 use super::{Call, Failure, Function, limits};
-use crate::value::{ANY_LIST, INT, Kind, List, Type, Value};
+use crate::value::{ANY_LIST, INT, Kind, List, STRINGS, Type, Value};
 
 const ANY: Type = Type::Any;
 
@@ -178,10 +178,17 @@ fn concat(_: &mut Call<'_>, args: &[Value]) -> Answer {
 }
 
 fn list(_: &mut Call<'_>, args: &[Value]) -> Answer {
-    if args.is_empty() { nil_list() } else { Ok(Value::list(args.to_vec())) }
+    Ok(Value::list(args.to_vec()))
 }
 
 fn sort_alpha(_: &mut Call<'_>, args: &[Value]) -> Answer {
+    // A list of texts is sorted where it stands, for all who hold it.
+    if let Value::List(list) = &args[0]
+        && list.go_type() == STRINGS
+    {
+        list.change(|items| items.sort_by_key(Value::as_text));
+        return Ok(args[0].clone());
+    }
     let mut texts = match args[0].kind() {
         Kind::Slice => texts_of(&args[0]),
         _ => vec![text_of(&args[0])],

@@ -74,7 +74,7 @@ fn find_all(regexp: &Regexp, args: &[Value]) -> Answer {
 fn unless_too_long(replaced: Option<Vec<u8>>) -> Answer {
     match replaced {
         Some(bytes) => Ok(Str::from(bytes).into()),
-        None => limits::text(usize::MAX).map(|_| Value::Nil),
+        None => limits::text(TEXT_BYTES_MAX + 1).map(|_| Value::Nil),
     }
 }
 

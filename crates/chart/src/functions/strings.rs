@@ -4,7 +4,7 @@ use super::shown::{plain, text_of, texts_of};
 use super::{Call, Failure, Function, limits};
 use crate::golang::{casing, runes, wrapping};
 use crate::print::quote::quoted as go_quote;
-use crate::value::{INT, List, Map, Str, Type, Value};
+use crate::value::{INT, List, Map, STRINGS, Str, Type, Value};
 
 const TEXT: Type = Type::String;
 
@@ -29,7 +29,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::fixed("initials", &[TEXT], "The first byte of each word.", initials),
     Function::fixed("join", &[TEXT, Type::Any], "A list's texts with a separator between.", join),
     Function::fixed("kebabcase", &[TEXT], "Words in lower case joined by hyphens.", |_, args| {
-        Ok(casing::connected(&args[0].as_text(), '-').into())
+        Ok(Str::from(casing::connected(&args[0].as_text(), '-')).into())
     }),
     Function::fixed("lower", &[TEXT], "In lower case.", |_, args| Ok(runes::map(&args[0].as_text(), runes::lower).into())),
     Function::fixed("nindent", &[INT, TEXT], "As indent, after a line end.", |_, args| Ok(indented(args, "\n")?.into())),
@@ -40,7 +40,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::fixed("replace", &[TEXT, TEXT, TEXT], "The first text replaced by the second in the third.", replace),
     Function::fixed("shuffle", &[TEXT], "The characters in random order.", shuffle),
     Function::fixed("snakecase", &[TEXT], "Words in lower case joined by underscores.", |_, args| {
-        Ok(casing::connected(&args[0].as_text(), '_').into())
+        Ok(Str::from(casing::connected(&args[0].as_text(), '_')).into())
     }),
     Function::fixed("split", &[TEXT, TEXT], "The parts between a separator, as a map of _0, _1 and so on.", split),
     Function::fixed("splitList", &[TEXT, TEXT], "The parts between a separator, as a list.", split_list),
@@ -50,9 +50,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::fixed("swapcase", &[TEXT], "Upper and lower case changed for each other.", swapcase),
     Function::fixed("title", &[TEXT], "Each word with a capital.", title),
     Function::fixed("toString", &[Type::Any], "A value as text.", |_, args| Ok(text_of(&args[0]).into())),
-    Function::fixed("toStrings", &[Type::Any], "A list of a list's texts, nils left out.", |_, args| {
-        Ok(List::strings(texts_of(&args[0])).into())
-    }),
+    Function::fixed("toStrings", &[Type::Any], "A list of a list's texts, nils left out.", to_strings),
     Function::fixed("trim", &[TEXT], "Without white space at both ends.", trim),
     Function::fixed("trimAll", &[TEXT, TEXT], "Without the characters of the first text at both ends of the second.", trim_all),
     Function::fixed("trimPrefix", &[TEXT, TEXT], "The second text without the first at its start.", trim_prefix),
@@ -331,6 +329,13 @@ fn untitle(_: &mut Call<'_>, args: &[Value]) -> Answer {
         if std::mem::replace(&mut at_start, false) { runes::lower(character) } else { character }
     };
     Ok(runes::map(&args[0].as_text(), mapping).into())
+}
+
+fn to_strings(_: &mut Call<'_>, args: &[Value]) -> Answer {
+    match &args[0] {
+        Value::List(list) if list.go_type() == STRINGS => Ok(args[0].clone()),
+        value => Ok(List::strings(texts_of(value)).into()),
+    }
 }
 
 fn trim(_: &mut Call<'_>, args: &[Value]) -> Answer {

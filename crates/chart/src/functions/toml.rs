@@ -1,14 +1,15 @@
 //! TOML as Helm writes it. Reading stands in `toml/read.rs`.
 
 use crate::golang::layout::{self, RFC3339_NANO};
+use crate::golang::moment::{Moment, Zone};
 use crate::golang::number::format_g;
-use crate::value::{List, Str, Value, lossy};
+use crate::value::{List, Str, Value};
 
 use super::dates::moment_of;
 
 mod read;
 
-pub use read::read;
+pub use read::{Zones, read};
 
 /// Beyond it a value is taken for one that holds itself.
 const DEPTH_MAX: usize = 1000;
@@ -42,13 +43,13 @@ enum Shape {
 }
 
 /// Writes a document.
-pub fn write(value: &Value) -> Result<String, WriteError> {
+pub fn write(value: &Value) -> Result<Str, WriteError> {
     if value.is_nil() {
         return Err(WriteError::Nil);
     }
     let mut writer = Writer { out: Vec::new() };
     writer.encode(&[], value)?;
-    Ok(lossy(&writer.out).into_owned())
+    Ok(writer.out.into())
 }
 
 /// What a struct is written as: one text, or a table of its fields.
@@ -237,8 +238,14 @@ impl Writer {
                 self.out.push(b']');
             }
             Value::Map(_) => self.table(&[], value, true)?,
+            Value::Object(object) if object.type_name() == "time.Duration" => {
+                self.quoted(&object.print().unwrap_or_default());
+            }
+            Value::Object(object) if object.scalar().is_some() => {
+                self.element(&object.scalar().unwrap_or_default(), depth + 1)?;
+            }
             Value::Object(object) => match (moment_of(value), object.print()) {
-                (Some(moment), _) => self.out.extend_from_slice(&layout::write(&moment, RFC3339_NANO.as_bytes())),
+                (Some(moment), _) => self.time(&moment),
                 (None, Some(text)) => self.quoted(&text),
                 (None, None) => self.table(&[], value, true)?,
             },
@@ -262,20 +269,40 @@ impl Writer {
     }
 
     fn quoted(&mut self, text: &[u8]) {
-        self.out.push(b'"');
-        for byte in text {
-            match byte {
-                b'"' => self.push("\\\""),
-                b'\\' => self.push("\\\\"),
-                8 => self.push("\\b"),
-                b'\t' => self.push("\\t"),
-                b'\n' => self.push("\\n"),
-                12 => self.push("\\f"),
-                b'\r' => self.push("\\r"),
-                0..0x20 | 0x7f => self.push(&format!("\\u{byte:04x}")),
-                _ => self.out.push(*byte),
-            }
-        }
-        self.out.push(b'"');
+        quote_into(&mut self.out, text);
     }
+
+    fn time(&mut self, moment: &Moment) {
+        // A date without a zone was read as local, and is written as it was.
+        let name = if let Zone::Fixed(name, _) = &moment.zone { name.as_str() } else { "" };
+        let form = match name {
+            "datetime-local" => "2006-01-02T15:04:05.999999999",
+            "date-local" => "2006-01-02",
+            "time-local" => "15:04:05.999999999",
+            _ => {
+                self.out.extend_from_slice(&layout::write(moment, RFC3339_NANO.as_bytes()));
+                return;
+            }
+        };
+        self.out.extend_from_slice(&layout::write(&moment.seen_from(Zone::Utc), form.as_bytes()));
+    }
+}
+
+/// A text in double quotes.
+fn quote_into(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    for byte in text {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            8 => out.extend_from_slice(b"\\b"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            12 => out.extend_from_slice(b"\\f"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            0..0x20 | 0x7f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(*byte),
+        }
+    }
+    out.push(b'"');
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use super::{Call, Failure, Function};
+use crate::print::quote::quoted;
 use crate::semver::{Constraint, Version};
 use crate::value::{Object, Str, Type, UintKind, Value};
 
@@ -28,9 +29,23 @@ fn semver(_: &mut Call<'_>, args: &[Value]) -> Answer {
 }
 
 fn semver_compare(_: &mut Call<'_>, args: &[Value]) -> Answer {
-    let constraint = Constraint::parse(&args[0].as_text().lossy()).map_err(failure)?;
+    let text = args[0].as_text();
+    if text.as_str().is_none() {
+        // No constraint has such bytes; the error shows them.
+        let groups = text.split(|byte| *byte == b'|').filter(|group| std::str::from_utf8(group).is_err());
+        let shown = groups.map(quoted).next().unwrap_or_default();
+        return Err(Failure::new(format!("improper constraint: {shown}")));
+    }
+    let constraint = Constraint::parse(&text.lossy()).map_err(failure)?;
     let version = Version::parse(&args[1].as_text().lossy()).map_err(failure)?;
     Ok(constraint.check(&version).into())
+}
+
+/// What is left of a version that Go copies field by field: nothing, since its fields are its own affair.
+pub fn copied(value: &Value) -> Option<Value> {
+    value.downcast::<SemVer>()?;
+    let (prerelease, metadata, original) = Default::default();
+    Some(Value::object(SemVer(Version { major: 0, minor: 0, patch: 0, prerelease, metadata, original })))
 }
 
 /// A version as templates hold it.

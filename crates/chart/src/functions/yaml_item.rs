@@ -24,6 +24,10 @@ fn nested(value: &Value, direct: bool, depth: usize) -> Item<'static> {
         Value::Int(number, _) => Item::Int(*number),
         Value::Uint(number, _) => Item::Uint(*number),
         Value::Float(number) => Item::Float(*number),
+        // What is no text goes into YAML as bytes.
+        Value::String(text) if direct && text.as_str().is_none() => {
+            Item::Plain(format!("!!binary {}", base::encode64(text)).into())
+        }
         Value::String(text) => Item::Text(text.lossy().into_owned().into()),
         Value::List(list) => match list.as_bytes() {
             Some(bytes) if !direct && !list.is_nil() => Item::Text(base::encode64(&bytes).into()),
@@ -39,6 +43,12 @@ fn nested(value: &Value, direct: bool, depth: usize) -> Item<'static> {
             Item::Map(map.entries().into_iter().map(entry).collect())
         }
         Value::Object(object) if object.is_nil() => Item::Null,
+        Value::Object(object) if direct && matches!(object.type_name(), "time.Time") => {
+            Item::Plain(lossy(&object.to_json().as_text()).into_owned().into())
+        }
+        Value::Object(object) if direct && object.type_name() == "time.Duration" => {
+            Item::Text(lossy(&object.print().unwrap_or_default()).into_owned().into())
+        }
         Value::Object(object) if direct && object.print().is_none() && object.scalar().is_none() => {
             // The third generation of go-yaml writes the fields of structs in their order, in lower case.
             let fields = object.fields().into_iter();

@@ -76,8 +76,8 @@ fn is_alphabet(character: char) -> bool {
 }
 
 /// `HTTPServer2xx` → `http_server_2xx`, with a connector of choice.
-pub fn connected(text: &[u8], connector: char) -> String {
-    let mut words = Words { out: String::with_capacity(text.len() + 8), connector, kind: Word::None, word: &[], rest: text };
+pub fn connected(text: &[u8], connector: char) -> Vec<u8> {
+    let mut words = Words { out: Vec::with_capacity(text.len() + 8), connector, kind: Word::None, word: &[], rest: text };
     words.advance();
     while !words.rest.is_empty() {
         words.step();
@@ -87,7 +87,7 @@ pub fn connected(text: &[u8], connector: char) -> String {
 }
 
 struct Words<'a> {
-    out: String,
+    out: Vec<u8>,
     connector: char,
     kind: Word,
     word: &'a [u8],
@@ -138,24 +138,28 @@ impl<'a> Words<'a> {
             self.connect();
             return;
         }
-        self.out.push(self.connector);
+        self.put(self.connector);
         self.write(Word::Number, number);
         self.join_to_number();
     }
 
     fn connect(&mut self) {
         if !self.kind.breaks() {
-            self.out.push(self.connector);
+            self.put(self.connector);
         }
+    }
+
+    fn put(&mut self, character: char) {
+        self.out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
 
     fn write(&mut self, kind: Word, word: &'a [u8]) {
         if !matches!(kind, Word::Upper | Word::Connector) {
-            self.out.push_str(&crate::value::lossy(word));
+            self.out.extend_from_slice(word);
             return;
         }
         for character in runes::of(word) {
-            self.out.push(if is_connector(character) { self.connector } else { runes::lower_of_upper(character) });
+            self.put(if is_connector(character) { self.connector } else { runes::lower_of_upper(character) });
         }
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use num_bigint::{BigInt, Sign};
 
-use super::number::format_general;
+use super::number::format_g;
 
 /// Digits kept behind the point by a division.
 const DIVISION_DIGITS: i64 = 16;
@@ -35,7 +35,7 @@ impl Decimal {
     /// By the shortest digits that read back as the float.
     pub fn of(number: f64) -> Result<Decimal, DecimalError> {
         if !number.is_finite() {
-            return Err(DecimalError::NotFinite(format_general(number)));
+            return Err(DecimalError::NotFinite(format_g(number)));
         }
         let text = format!("{number:e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));

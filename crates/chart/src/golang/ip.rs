@@ -126,15 +126,14 @@ fn v6(whole: &[u8]) -> Result<[u8; 16], IpError> {
     if !rest.is_empty() {
         return failed("trailing garbage after address", rest);
     }
-    expand(whole, octets, filled, ellipsis)
+    spread(octets, filled, ellipsis).map_err(|problem| error(whole, problem, None))
 }
 
-/// Puts the zeros where `::` stood.
-fn expand(whole: &[u8], mut octets: [u8; 16], filled: usize, ellipsis: Option<usize>) -> Result<[u8; 16], IpError> {
-    let failed = |problem, at: &[u8]| Err(error(whole, problem, Some(at)));
+/// Moves what follows the ellipsis to the end.
+fn spread(mut octets: [u8; 16], filled: usize, ellipsis: Option<usize>) -> Result<[u8; 16], &'static str> {
     match ellipsis {
-        None if filled < 16 => failed("address string too short", b""),
-        Some(_) if filled == 16 => failed("the :: must expand to at least one field of zeros", b""),
+        None if filled < 16 => Err("address string too short"),
+        Some(_) if filled == 16 => Err("the :: must expand to at least one field of zeros"),
         Some(at) => {
             octets.copy_within(at..filled, 16 - (filled - at));
             octets[at..16 - (filled - at)].fill(0);

@@ -56,7 +56,7 @@ impl Writer {
             Value::Bool(truth) => self.out.push_str(if *truth { "true" } else { "false" }),
             Value::Int(number, _) => self.out.push_str(&number.to_string()),
             Value::Uint(number, _) => self.out.push_str(&number.to_string()),
-            Value::Float(number) if !number.is_finite() => return Err(WriteError::Number(number::format_general(*number))),
+            Value::Float(number) if !number.is_finite() => return Err(WriteError::Number(number::format_g(*number))),
             Value::Float(number) => self.out.push_str(&number::format_json(*number)),
             Value::Complex(..) => return Err(WriteError::Type("complex128".to_owned())),
             Value::String(text) => self.text(text),

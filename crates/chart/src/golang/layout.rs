@@ -96,11 +96,11 @@ const FIXED: [(&[u8], Element); 29] = [
     (b"pm", Element::LowerPm),
 ];
 
-/// A layout cut at its first element: the text before it, the element with its own text, and what follows.
-type Cut<'a> = (&'a [u8], Option<(Element, &'a [u8])>, &'a [u8]);
+/// The text before an element, the element with its own text, and what follows.
+pub(super) type Next<'a> = (&'a [u8], Option<(Element, &'a [u8])>, &'a [u8]);
 
-/// The next element.
-pub(super) fn next_element(layout: &[u8]) -> Cut<'_> {
+/// The next element: the text before it, the element, its own text, and what follows.
+pub(super) fn next_element(layout: &[u8]) -> Next<'_> {
     for index in 0..layout.len() {
         let (start, rest) = layout.split_at(index);
         // `_2006` is an underscore and a year.

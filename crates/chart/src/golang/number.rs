@@ -107,7 +107,7 @@ pub fn parse_float(text: &[u8]) -> Option<f64> {
         "nan" => return (unsigned.len() == plain.len()).then_some(f64::NAN),
         _ => {}
     }
-    if unsigned.len() > 2 && unsigned[..2].eq_ignore_ascii_case("0x") {
+    if unsigned.len() > 2 && unsigned.as_bytes()[..2].eq_ignore_ascii_case(b"0x") {
         return hex_float(unsigned).map(|value| sign * value).filter(|value| value.is_finite());
     }
     if unsigned.contains('_') && !underscores_stand_well(unsigned.as_bytes()) {
@@ -195,12 +195,7 @@ fn shortest(number: f64) -> (String, i32) {
     (digits, exponent.parse::<i32>().unwrap_or(0) + 1)
 }
 
-/// As `%v` prints: plain, or with an exponent below 1e-4 and from 1e21.
-pub fn format_general(number: f64) -> String {
-    with_exponent(number, -4, 21, 2)
-}
-
-/// As `strconv` formats with `g`: plain, or with an exponent below 1e-4 and from 1e6.
+/// As `%v` prints: plain, or with an exponent below 1e-4 and from 1e6.
 pub fn format_g(number: f64) -> String {
     with_exponent(number, -4, 6, 2)
 }

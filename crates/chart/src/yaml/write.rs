@@ -46,6 +46,8 @@ pub enum Item<'a> {
     Float(f64),
     /// Text.
     Text(Cow<'a, str>),
+    /// What stands as it is, such as a time.
+    Plain(Cow<'a, str>),
     /// A list.
     List(Vec<Item<'a>>),
     /// A map in any order.
@@ -137,6 +139,7 @@ impl Writer {
             Item::Int(value) => self.word(&value.to_string()),
             Item::Uint(value) => self.word(&value.to_string()),
             Item::Float(value) => self.word(&self.float(*value)?),
+            Item::Plain(text) => self.word(text),
             Item::Text(text) => {
                 let text = self.carried(text)?;
                 let (style, _) = style_of(&text, false, self.generation);

@@ -175,7 +175,7 @@ fn signed(call: &mut Call<'_>, args: &[Value], key: Key) -> Answer {
     let given = args[4].downcast::<Certificate>().cloned().unwrap_or_default();
     let block = pem::find(&given.cert).ok_or_else(|| Failure::new("unable to decode certificate"))?;
     let parent =
-        Parsed::of(&block.bytes).ok_or("error parsing certificate: decodedSignerCert.Bytes: x509: malformed certificate")?;
+        Parsed::of(&block.bytes).map_err(|error| failure("error parsing certificate: decodedSignerCert.Bytes: ", error))?;
     let parent_key = Key::read(&given.key).map_err(|error| failure("error parsing private key: ", error))?;
     let order = order(&args[0], Some(&args[1]), Some(&args[2]), &args[3])?;
     if parent_key.public().is_some_and(|(public, _)| public != parent.public_key) {
@@ -275,22 +275,28 @@ struct Parsed {
 }
 
 impl Parsed {
-    fn of(bytes: &[u8]) -> Option<Parsed> {
+    fn of(bytes: &[u8]) -> Result<Parsed, &'static str> {
         let mut outer = Reader(bytes);
-        let mut whole = Reader(outer.expect(der::SEQUENCE)?.content);
-        let mut fields = Reader(whole.expect(der::SEQUENCE)?.content);
-        whole.expect(der::SEQUENCE)?;
-        whole.expect(der::BIT_STRING)?;
+        let mut whole = Reader(outer.expect(der::SEQUENCE).ok_or("x509: malformed certificate")?.content);
         if !outer.is_done() {
-            return None;
+            return Err("x509: trailing data");
         }
+        let mut fields = Reader(whole.expect(der::SEQUENCE).ok_or("x509: malformed tbs certificate")?.content);
         fields.optional(0xa0);
-        fields.expect(der::INTEGER)?;
-        fields.expect(der::SEQUENCE)?;
-        fields.expect(der::SEQUENCE)?;
-        fields.expect(der::SEQUENCE)?;
-        let subject = fields.expect(der::SEQUENCE)?.whole.to_vec();
-        let public_key = fields.expect(der::SEQUENCE)?.whole.to_vec();
+        fields.expect(der::INTEGER).ok_or("x509: malformed serial number")?;
+        fields.expect(der::SEQUENCE).ok_or("x509: malformed signature algorithm identifier")?;
+        fields.expect(der::SEQUENCE).ok_or("x509: malformed issuer")?;
+        fields.expect(der::SEQUENCE).ok_or("x509: malformed validity")?;
+        let subject = fields.expect(der::SEQUENCE).ok_or("x509: malformed issuer")?.whole.to_vec();
+        let public_key = fields.expect(der::SEQUENCE).ok_or("x509: malformed spki")?.whole.to_vec();
+        let key_identifier = Self::key_identifier(fields).ok_or("x509: malformed extensions")?;
+        let signature = whole.expect(der::SEQUENCE).and_then(|_| whole.expect(der::BIT_STRING));
+        signature.ok_or("x509: malformed signature")?;
+        Ok(Parsed { subject, public_key, key_identifier })
+    }
+
+    /// What a certificate calls its key; empty where it says nothing.
+    fn key_identifier(mut fields: Reader<'_>) -> Option<Vec<u8>> {
         let mut key_identifier = Vec::new();
         if let Some(extensions) = fields.optional(0xa3) {
             let mut extensions = Reader(Reader(extensions.content).expect(der::SEQUENCE)?.content);
@@ -304,7 +310,7 @@ impl Parsed {
                 }
             }
         }
-        Some(Parsed { subject, public_key, key_identifier })
+        Some(key_identifier)
     }
 }
 
@@ -312,7 +318,7 @@ fn build_custom(_: &mut Call<'_>, args: &[Value]) -> Answer {
     let cert = base::decode64(&args[0].as_text()).map_err(|_| Failure::new("unable to decode base64 certificate"))?;
     let key = base::decode64(&args[1].as_text()).map_err(|_| Failure::new("unable to decode base64 private key"))?;
     let block = pem::find(&cert).ok_or_else(|| Failure::new("unable to decode certificate"))?;
-    Parsed::of(&block.bytes).ok_or("error parsing certificate: decodedCert.Bytes: x509: malformed certificate")?;
+    Parsed::of(&block.bytes).map_err(|error| failure("error parsing certificate: decodedCert.Bytes: ", error))?;
     Key::read(&key).map_err(|error| failure("error parsing private key: ", error))?;
     Ok(Value::object(Certificate { cert: cert.into(), key: key.into() }))
 }

@@ -83,7 +83,7 @@ fn of_text(text: &[u8]) -> Result<i64, Failure> {
 }
 
 fn of_float(seconds: f64) -> Result<i64, Failure> {
-    let shown = || number::format_general(seconds);
+    let shown = || number::format_g(seconds);
     if !seconds.is_finite() {
         return Err(Failure::new(format!("invalid duration seconds: {}", shown())));
     }
@@ -93,7 +93,7 @@ fn of_float(seconds: f64) -> Result<i64, Failure> {
     }
     let nanoseconds = seconds * SECOND as f64;
     if nanoseconds.abs() > limit {
-        return Err(Failure::new(format!("duration nanoseconds overflow: {}", number::format_general(nanoseconds))));
+        return Err(Failure::new(format!("duration nanoseconds overflow: {}", number::format_g(nanoseconds))));
     }
     Ok(number::truncate(nanoseconds))
 }

@@ -146,7 +146,8 @@ impl Reader<'_> {
 
     /// The error for the byte at hand.
     fn unexpected(&self, context: &str) -> ReadError {
-        let Some(byte) = self.text.get(self.at) else { return ReadError::End };
+        // At the end Go reads one space more, and complains of that.
+        let byte = self.text.get(self.at).unwrap_or(&b' ');
         let character = match byte {
             b'\'' => r"'\''".to_owned(),
             b'"' => "'\"'".to_owned(),
@@ -177,10 +178,10 @@ impl Reader<'_> {
 
     fn literal(&mut self, word: &str, value: Value) -> Result<Option<Value>, ReadError> {
         for expected in word.bytes().skip(1) {
-            if self.next()? != expected {
-                let context = format!("in literal {word} (expecting '{}')", char::from(expected));
-                return Err(self.unexpected_before(&context));
+            if self.text.get(self.at) != Some(&expected) {
+                return Err(self.unexpected(&format!("in literal {word} (expecting '{}')", char::from(expected))));
             }
+            self.at += 1;
         }
         Ok(Some(value))
     }
@@ -199,11 +200,15 @@ impl Reader<'_> {
 
     fn number(&mut self, first: u8) -> Result<Value, ReadError> {
         let from = self.at - 1;
-        let first = if first == b'-' { self.next()? } else { first };
-        match first {
+        let mut leading = first;
+        if first == b'-' {
+            leading = self.text.get(self.at).copied().unwrap_or(b' ');
+            self.at += usize::from(leading.is_ascii_digit());
+        }
+        match leading {
             b'0' => {}
             b'1'..=b'9' => drop(self.digits()),
-            _ => return Err(self.unexpected_before("in numeric literal")),
+            _ => return Err(self.unexpected("in numeric literal")),
         }
         if self.text.get(self.at) == Some(&b'.') {
             self.at += 1;
@@ -242,7 +247,9 @@ impl Reader<'_> {
     }
 
     fn escape(&mut self, out: &mut Vec<u8>) -> Result<(), ReadError> {
-        let plain = match self.next()? {
+        let Some(&code) = self.text.get(self.at) else { return Err(self.unexpected("in string escape code")) };
+        self.at += 1;
+        let plain = match code {
             plain @ (b'"' | b'\\' | b'/') => plain,
             b'b' => 8,
             b'f' => 12,
@@ -281,10 +288,11 @@ impl Reader<'_> {
     fn hex(&mut self) -> Result<u32, ReadError> {
         let mut value = 0;
         for _ in 0..4 {
-            match char::from(self.next()?).to_digit(16) {
+            match self.text.get(self.at).and_then(|byte| char::from(*byte).to_digit(16)) {
                 Some(digit) => value = value << 4 | digit,
-                None => return Err(self.unexpected_before("in \\u hexadecimal character escape")),
+                None => return Err(self.unexpected("in \\u hexadecimal character escape")),
             }
+            self.at += 1;
         }
         Ok(value)
     }
