@@ -6,6 +6,7 @@ mod back_off;
 mod conditions;
 mod phase;
 mod plan;
+mod recall;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use admission::admit;
 pub use back_off::{BackOff, IMAGE_MAX_SECONDS, RESTART_MAX_SECONDS};
 pub use plan::{Action, Plan, Stop, plan, should_restart};
+pub use recall::recall;
 pub use status::{Place, status};
 
 /// How far the ground of a pod (sandbox, address, policy, volumes) is.

@@ -20,7 +20,7 @@ use crate::network::{self, NetworkError, NetworkHandle, NetworkSettings};
 use crate::pod::Pods;
 use crate::register::{self, Authority, Joining, Machine, NodeKeeper, RegisterError, Report};
 use crate::serve;
-use crate::site::{Objects, Site};
+use crate::site::{EMPTY_DIRS, LAYERS, MEMORY, Objects, Site, pods_of};
 
 /// How long workers have to leave their pods when the agent stops.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
@@ -66,7 +66,7 @@ impl AgentSettings {
             port: 10_250,
             cgroup: format!("/coracle/{name}"),
             labels: BTreeMap::new(),
-            network: NetworkSettings::new(name, address, folder.clone()),
+            network: NetworkSettings::new(name, address, folder.join(MEMORY)),
             folder,
         }
     }
@@ -127,10 +127,13 @@ impl Agent {
             tracing::warn!(%error, "orphans of pods fall to someone else");
         }
         let server: Uri = settings.server.parse().map_err(|_| AgentError::ReadServer(settings.server.clone()))?;
-        for folder in ["pods", "logs", "volumes", "pki"] {
+        for folder in [MEMORY, "logs", "volumes", "pki", LAYERS, EMPTY_DIRS] {
             let path = settings.folder.join(folder);
             std::fs::create_dir_all(&path).map_err(|source| AgentError::PrepareFolder { path, source })?;
         }
+        hold_in_memory(&settings.folder.join(MEMORY));
+        let path = pods_of(&settings.folder);
+        std::fs::create_dir_all(&path).map_err(|source| AgentError::PrepareFolder { path, source })?;
         let images = ImageStore::open(&settings.images).map_err(AgentError::OpenImages)?;
         let address = std::net::SocketAddr::new(settings.address.into(), settings.port);
         let socket = tokio::net::TcpListener::bind(address).await;
@@ -253,6 +256,21 @@ impl Starting {
             memory: machine.memory,
             client,
         })
+    }
+}
+
+/// Puts a folder into memory, unless an agent before this one did. Where mounts may not be made it stays on disk, which is only slower.
+fn hold_in_memory(folder: &std::path::Path) {
+    use rustix::mount::{MountFlags, mount};
+    /// `TMPFS_MAGIC`.
+    const IN_MEMORY: i64 = 0x0102_1994;
+    if rustix::fs::statfs(folder).is_ok_and(|found| found.f_type == IN_MEMORY) {
+        return;
+    }
+    // Programs in config maps are executed, so that `noexec` is not for here.
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    if let Err(error) = mount("coracle", folder, "tmpfs", flags, c"mode=700") {
+        tracing::warn!(folder = %folder.display(), %error, "the state of pods is kept on disk");
     }
 }
 

@@ -41,7 +41,7 @@ fn neighbours(site: &Site) -> Vec<std::path::PathBuf> {
         std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>()
     };
     let nodes = site.folder.parent().map(entries).unwrap_or_default();
-    nodes.iter().flat_map(|node| entries(&node.join("pods"))).collect()
+    nodes.iter().flat_map(|node| entries(&crate::site::pods_of(node))).collect()
 }
 
 fn used_percent(site: &Site) -> i64 {

@@ -1,7 +1,7 @@
 //! The node's network: watches services, endpoint slices and nodes, and keeps rules, routes and names in step with them; gives pods their
 //! addresses and links. The choices are made in `decide`, the kernel is told by `net`. Never touches a pod's processes.
 //!
-//! What pods hold is kept in a file of the node's folder, so that an agent that starts again finds them as they are. Until the API was
+//! What pods hold is kept in a file, so that an agent that starts again finds them as they are. Until the API was
 //! heard in full, the rules that the kernel has stay in force: an agent that starts while the server is away cuts nobody off.
 
 mod addresses;
@@ -38,7 +38,7 @@ pub struct NetworkSettings {
     pub node_name: String,
     /// The address by which other nodes reach this one; a link of the node's network namespace must have it.
     pub node_address: Ipv4Addr,
-    /// The node's folder; addresses are kept there.
+    /// Where addresses are kept: in memory as a rule, since no pod outlives the machine's power.
     pub folder: PathBuf,
     /// Addresses of all pods.
     pub cluster_cidr: Ipv4Net,

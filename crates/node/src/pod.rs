@@ -14,7 +14,7 @@ pub(crate) mod steps;
 mod stop;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ::client::{Cache, Change};
@@ -22,7 +22,7 @@ use decide::pod_lifecycle::{Ended, Facts};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc;
 
-use crate::site::Site;
+use crate::site::{EMPTY_DIRS, LAYERS, LOGS, Site};
 use worker::{Event, Worker};
 
 /// What others may see of a pod: the endpoint that serves logs and sessions.
@@ -83,21 +83,29 @@ impl Pods {
         cache.on_change(move |change: &Change<Pod>| pods.take(change));
     }
 
-    /// Pods that are on disk but no longer in the API are still to be ended.
+    /// Pods that have a record but are no longer in the API are still to be ended. Where there is no record the machine was restarted
+    /// since, and only what was on disk is left.
     fn take_up(self: &Arc<Self>, cache: &Cache<Pod>) {
-        let known: std::collections::HashSet<String> = cache.list().iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
-        let folders = std::fs::read_dir(self.site.folder.join("pods")).into_iter().flatten().flatten();
-        for folder in folders {
+        let mut known: HashSet<String> = cache.list().iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
+        for folder in entries(&self.site.pods_folder()) {
             let uid = folder.file_name().to_string_lossy().into_owned();
-            if known.contains(&uid) {
-                continue;
-            }
-            match record::read_pod(&folder.path()) {
+            match record::read_pod(&folder.path()).filter(|_| !known.contains(&uid)) {
                 Some(pod) => {
                     self.start(&uid, &Arc::new(pod));
                     self.send(&uid, Event::Gone(None));
+                    known.insert(uid);
                 }
+                None if known.contains(&uid) => {}
                 None => drop(std::fs::remove_dir_all(folder.path())),
+            }
+        }
+        for kind in [LAYERS, EMPTY_DIRS, LOGS] {
+            for folder in entries(&self.site.folder.join(kind)) {
+                let name = folder.file_name().to_string_lossy().into_owned();
+                // A folder of logs has the pod's namespace and name before the uid.
+                if !known.contains(name.rsplit('_').next().unwrap_or(&name)) {
+                    let _ = std::fs::remove_dir_all(folder.path());
+                }
             }
         }
     }
@@ -108,9 +116,12 @@ impl Pods {
             && change.new.as_ref().is_none_or(|new| uid(new) != uid(old))
             && !self.send(&uid(old), Event::Gone(Some(Arc::clone(old))))
         {
-            // It had ended before this agent started: only what is on disk is left.
-            let _ = std::fs::remove_dir_all(self.site.pod_folder(&uid(old)));
-            let _ = std::fs::remove_dir_all(self.site.pod_logs(old));
+            // It had ended before this agent started: only its files are left.
+            let uid = uid(old);
+            let site = &self.site;
+            for folder in [site.pod_folder(&uid), site.layers(&uid), site.empty_dirs(&uid), site.pod_logs(old)] {
+                let _ = std::fs::remove_dir_all(folder);
+            }
         }
         let Some(pod) = &change.new else { return };
         if !self.send(&uid(pod), Event::Changed(Arc::clone(pod))) && !is_finished(pod) {
@@ -190,6 +201,10 @@ impl Pods {
         let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         handles.values().map(|handle| handle.view.get()).collect()
     }
+}
+
+fn entries(folder: &std::path::Path) -> impl Iterator<Item = std::fs::DirEntry> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
 /// Whether a pod ended for good.

@@ -17,6 +17,22 @@ pub(crate) use objects::{Found, Held, Objects};
 
 use crate::pod::steps::PodNetwork;
 
+/// What a node has in memory: files that are many, small, and of no use once the machine was restarted. On disk each would cost more than
+/// a system call that starts a process.
+pub(crate) const MEMORY: &str = "run";
+/// Where writable layers stand in a node's folder.
+pub(crate) const LAYERS: &str = "layers";
+/// Where empty directories stand in a node's folder.
+pub(crate) const EMPTY_DIRS: &str = "empty-dirs";
+
+/// Where logs stand in a node's folder.
+pub(crate) const LOGS: &str = "logs";
+
+/// The folder of the pods of the node with this folder.
+pub(crate) fn pods_of(node: &std::path::Path) -> PathBuf {
+    node.join(MEMORY).join("pods")
+}
+
 /// The scheme of container ids.
 pub(crate) const SCHEME: &str = "coracle";
 
@@ -62,9 +78,24 @@ impl Site {
         Place { addresses: vec![self.address.to_string()], scheme: SCHEME }
     }
 
-    /// The folder of a pod.
+    /// The folder of a pod, in memory.
     pub(crate) fn pod_folder(&self, uid: &str) -> PathBuf {
-        self.folder.join("pods").join(uid)
+        self.pods_folder().join(uid)
+    }
+
+    /// The folder of all pods' folders.
+    pub(crate) fn pods_folder(&self) -> PathBuf {
+        pods_of(&self.folder)
+    }
+
+    /// The writable layers of a pod's containers, on disk.
+    pub(crate) fn layers(&self, uid: &str) -> PathBuf {
+        self.folder.join(LAYERS).join(uid)
+    }
+
+    /// The pod's folders that live as long as it, on disk.
+    pub(crate) fn empty_dirs(&self, uid: &str) -> PathBuf {
+        self.folder.join(EMPTY_DIRS).join(uid)
     }
 
     /// The folder of a container's logs.
@@ -77,7 +108,7 @@ impl Site {
         let meta = &pod.metadata;
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let name = format!("{}_{}_{}", text(&meta.namespace), text(&meta.name), text(&meta.uid));
-        self.folder.join("logs").join(name)
+        self.folder.join(LOGS).join(name)
     }
 
     /// Tells that something happened to a pod, or to a container of it.

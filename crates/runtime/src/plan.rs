@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub hostname: String,
     /// Compiled filters of system calls, in the order of their installation.
     pub filters: Vec<Vec<u64>>,
+    /// Where its writable layer stands.
+    pub layer: PathBuf,
     /// How it sees its cgroups.
     pub cgroups: View,
     /// What is its `/dev/shm`.

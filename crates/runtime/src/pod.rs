@@ -31,8 +31,10 @@ use crate::{
 pub struct PodSpec {
     /// Unique on the machine.
     pub id: String,
-    /// Its own folder: socket, pipes, exit records, writable layers.
+    /// Its own folder: socket, pipes, plans, exit records. Small, many small files, and of no use after a restart of the machine: best in memory.
     pub dir: PathBuf,
+    /// Where the writable layers of its containers stand: on a disk, for they may grow.
+    pub layers: PathBuf,
     /// What its containers see as their host's name.
     pub hostname: String,
     /// Whose network it has.
@@ -283,7 +285,7 @@ impl Pod {
                 stats.containers.insert(container.spec().id.clone(), usage);
             }
         }
-        let folders = running.into_iter().map(|container| (container.spec().id.clone(), container.0.folder.join("upper")));
+        let folders = running.into_iter().map(|container| (container.spec().id.clone(), container.0.layer.join("upper")));
         let folders: Vec<_> = folders.collect();
         let sizes =
             tokio::task::spawn_blocking(move || folders.into_iter().map(|(id, folder)| (id, bytes_below(&folder))).collect());

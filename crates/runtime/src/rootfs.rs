@@ -32,7 +32,7 @@ pub(crate) fn build(plan: &Plan, pod: &Path, folder: &Path) -> Result<OwnedFd, F
     let shared = volumes::take_shared(&spec.mounts)?;
     rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .attempt("set the propagation of mounts")?;
-    let root = overlay::mount(&spec.image, folder)?;
+    let root = overlay::mount(&spec.image, folder, &plan.layer)?;
     kernel::mount(&root, plan, pod)?;
     devices::make(&root, spec)?;
     volumes::mount_tmpfs(&root, &spec.tmpfs)?;

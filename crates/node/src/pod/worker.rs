@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use decide::pod_lifecycle::{Action, Ended, Facts, Ground as Stage, plan};
+use decide::pod_lifecycle::{Action, Ended, Facts, Ground as Stage, plan, recall};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -112,7 +112,7 @@ impl Worker {
         if self.folder.join("facts.json").exists() {
             self.take_up().await;
         } else {
-            self.facts.started = Some(Timestamp::now());
+            self.remember();
         }
         loop {
             let wake = self.carry_out();
@@ -252,6 +252,14 @@ impl Worker {
             sandbox: None,
             volumes: Arc::default(),
         })
+    }
+
+    /// A pod without notes is new here, or the machine was restarted: then the API remembers.
+    fn remember(&mut self) {
+        let now = Timestamp::now();
+        let known = recall(&self.pod, now);
+        self.facts.started = known.started.or(Some(now));
+        self.facts.containers = known.containers;
     }
 
     /// Finds the pod again that an earlier agent left.

@@ -303,7 +303,7 @@ impl Cluster {
 
     /// The folders of pods that are still there.
     fn left(&self) -> Vec<std::path::PathBuf> {
-        std::fs::read_dir(self.node_folder().join("pods")).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+        std::fs::read_dir(self.node_folder().join("run/pods")).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     }
 }
 

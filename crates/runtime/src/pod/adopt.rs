@@ -87,6 +87,7 @@ fn discard(pod: &Pod, folder: &Path) {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let cgroup = format!("{}/{name}", pod.spec().cgroup);
     let _ = cgroup::kill(&cgroup).and_then(|()| cgroup::remove(&cgroup));
+    let _ = fs::remove_dir_all(pod.spec().layers.join(&name));
     let _ = fs::remove_dir_all(folder);
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Inner {
     pub spec: ContainerSpec,
     pub pod_dir: PathBuf,
     pub folder: PathBuf,
+    /// Its writable layer.
+    pub layer: PathBuf,
     pub cgroup: String,
     pub alive: Alive,
     /// Whether the end of its first process is the end of all.

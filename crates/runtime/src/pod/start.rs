@@ -32,6 +32,8 @@ pub(super) async fn pod(spec: PodSpec) -> Result<Pod, PodError> {
     let dir = spec.dir.clone();
     cgroup::prefer_fast_moves();
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("c")).map_err(prepare(&dir))?;
+    // What an earlier pod of this name wrote is nothing to this one.
+    super::stop::remove_folder(&spec.layers)?;
     let text = serde_json::to_vec(&spec).map_err(|error| prepare(&dir)(error.into()))?;
     fs::write(dir.join("pod.json"), text).map_err(prepare(&dir))?;
     let failed = |source| PodError::StartSupervisor { id: spec.id.clone(), source };
@@ -89,12 +91,14 @@ pub(super) async fn container(pod: &Pod, spec: ContainerSpec, logs: LogFiles) ->
         return Err(prepare(&folder)(kind.into()));
     }
     let cgroup = format!("{}/{}", pod.spec().cgroup, spec.id);
+    let id = spec.id.clone();
     let started = begin(pod, spec, logs, &folder, &cgroup).await;
     if started.is_err() {
-        let (cgroup, folder) = (cgroup.clone(), folder.clone());
+        let (cgroup, folder, layer) = (cgroup.clone(), folder.clone(), pod.spec().layers.join(id));
         let _ = tokio::task::spawn_blocking(move || {
             let _ = cgroup::kill(&cgroup).and_then(|()| cgroup::remove(&cgroup));
-            fs::remove_dir_all(folder)
+            let _ = super::stop::remove_folder(&layer);
+            super::stop::remove_folder(&folder)
         })
         .await;
     }
@@ -136,6 +140,7 @@ pub(super) fn adopt_parts(pod: &Pod, plan: Plan, alive: Alive, handle: Option<Ow
     Container(Arc::new(running::Inner {
         cgroup: format!("{}/{}", pod.spec().cgroup, spec.id),
         pod_dir: pod.spec().dir.clone(),
+        layer: plan.layer,
         own_processes: !pod.spec().host_pid && !pod.spec().share_processes,
         folder,
         alive,
@@ -160,8 +165,9 @@ pub(super) fn refusal(text: &str) -> PodError {
 
 /// Makes folders, pipes, cgroup and plan of a container.
 fn lay_out(pod: &Pod, spec: ContainerSpec, logs: LogFiles, folder: &Path, cgroup: &str) -> Result<Plan, PodError> {
-    for name in ["root", "upper", "work", "empty"] {
-        fs::create_dir_all(folder.join(name)).map_err(prepare(folder))?;
+    let layer = pod.spec().layers.join(&spec.id);
+    for path in [folder.join("root"), folder.join("empty"), layer.join("upper"), layer.join("work")] {
+        fs::create_dir_all(&path).map_err(prepare(&path))?;
     }
     if !spec.tty {
         for name in ["stdin", "stdout", "stderr"] {
@@ -182,6 +188,7 @@ fn lay_out(pod: &Pod, spec: ContainerSpec, logs: LogFiles, folder: &Path, cgroup
     let plan = Plan {
         filters,
         hostname: pod.spec().hostname.clone(),
+        layer,
         cgroups: cgroup::view(cgroup).map_err(limit)?,
         shm: if host_ipc { "/dev/shm".into() } else { door::shm(&pod.spec().dir) },
         host_ipc,

@@ -12,10 +12,12 @@ pub(super) async fn container(pod: &Pod, id: &str) -> Result<(), PodError> {
         return Err(PodError::RemoveRunning(id.to_owned()));
     }
     let _ = door::ask(&pod.spec().dir, &format!("forget {id}"), &[]).await;
-    let (path, folder) = (container.cgroup().to_owned(), container.0.folder.clone());
+    let (path, folder, layer) = (container.cgroup().to_owned(), container.0.folder.clone(), container.0.layer.clone());
     blocking(move || {
         let killed = cgroup::kill(&path).and_then(|()| remove_cgroup(&path));
         killed.map_err(|source| PodError::Limit { path, source })?;
+        // The folder last: as long as it is there, an agent that starts again knows that there is something to remove.
+        remove_folder(&layer)?;
         remove_folder(&folder)
     })
     .await?;
@@ -65,7 +67,7 @@ fn take_away(spec: &PodSpec, pid: i32) -> Result<(), PodError> {
     let shm = door::shm(&spec.dir);
     while rustix::mount::unmount(&shm, rustix::mount::UnmountFlags::DETACH | rustix::mount::UnmountFlags::NOFOLLOW).is_ok() {}
     let limited = remove_cgroup(&spec.cgroup).map_err(|source| PodError::Limit { path: spec.cgroup.clone(), source });
-    limited.and(remove_folder(&spec.dir))
+    limited.and(remove_folder(&spec.layers)).and(remove_folder(&spec.dir))
 }
 
 /// A supervisor that does not go within a second is killed; one of this number that is something else is left alone.
@@ -100,7 +102,7 @@ fn remove_cgroup(path: &str) -> io::Result<()> {
     cgroup::remove(path)
 }
 
-fn remove_folder(folder: &Path) -> Result<(), PodError> {
+pub(super) fn remove_folder(folder: &Path) -> Result<(), PodError> {
     match fs::remove_dir_all(folder) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PodError::Prepare { path: folder.to_owned(), source }),
         _ => Ok(()),

@@ -12,9 +12,9 @@ use crate::{
     process::{Attempt as _, Failure},
 };
 
-/// Mounts the image on `folder/root` and returns the open top.
-pub(super) fn mount(image: &Image, folder: &Path) -> Result<OwnedFd, Failure> {
-    let root = overlay(image, folder).attempt("mount the layers")?;
+/// Mounts the image with the writable `layer` on `folder/root` and returns the open top.
+pub(super) fn mount(image: &Image, folder: &Path, layer: &Path) -> Result<OwnedFd, Failure> {
+    let root = overlay(image, folder, layer).attempt("mount the layers")?;
     let place =
         rustix::fs::open(folder.join("root"), rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
             .attempt("open the root")?;
@@ -23,15 +23,15 @@ pub(super) fn mount(image: &Image, folder: &Path) -> Result<OwnedFd, Failure> {
 }
 
 /// Each layer is named by itself, so neither their number nor a colon in a path matters; older kernels want them in one word.
-fn overlay(image: &Image, folder: &Path) -> io::Result<OwnedFd> {
+fn overlay(image: &Image, folder: &Path, layer: &Path) -> io::Result<OwnedFd> {
     let layers: Vec<&Path> = image.layers.iter().rev().map(AsRef::as_ref).collect();
-    match attempt(&layers, folder, true) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => attempt(&layers, folder, false),
+    match attempt(&layers, folder, layer, true) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => attempt(&layers, folder, layer, false),
         done => done,
     }
 }
 
-fn attempt(layers: &[&Path], folder: &Path, one_by_one: bool) -> io::Result<OwnedFd> {
+fn attempt(layers: &[&Path], folder: &Path, writable: &Path, one_by_one: bool) -> io::Result<OwnedFd> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let empty = folder.join("empty");
     let layers = if layers.is_empty() { &[empty.as_path()][..] } else { layers };
@@ -43,8 +43,8 @@ fn attempt(layers: &[&Path], folder: &Path, one_by_one: bool) -> io::Result<Owne
         let joined: Vec<_> = layers.iter().map(|layer| layer.to_string_lossy()).collect();
         fsconfig_set_string(&context, "lowerdir", joined.join(":"))?;
     }
-    fsconfig_set_string(&context, "upperdir", folder.join("upper"))?;
-    fsconfig_set_string(&context, "workdir", folder.join("work"))?;
+    fsconfig_set_string(&context, "upperdir", writable.join("upper"))?;
+    fsconfig_set_string(&context, "workdir", writable.join("work"))?;
     // The writable layer does not outlive the machine's power: nothing in it is worth waiting for the disk.
     fsconfig_set_flag(&context, "volatile")?;
     fsconfig_create(&context)?;

@@ -84,6 +84,7 @@ impl Fixture {
         PodSpec {
             id: "pod".into(),
             dir: self.dir(),
+            layers: self.folder.path().join("layers"),
             hostname: "the-pod".into(),
             network: Network::New,
             host_pid: false,

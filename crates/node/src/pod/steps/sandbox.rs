@@ -86,6 +86,7 @@ fn spec(ground: &Ground) -> PodSpec {
     PodSpec {
         id: ground.uid.clone(),
         dir: ground.folder.join("sandbox"),
+        layers: ground.site.layers(&ground.uid),
         hostname: hostname(&ground.site, pod),
         network,
         host_pid: on(own.and_then(|spec| spec.host_pid)),

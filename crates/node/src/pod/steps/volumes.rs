@@ -84,8 +84,11 @@ pub(super) trait Source: Sync {
 /// All kinds but those that are written.
 const SOURCES: &[&dyn Source] = &[&empty_dir::EmptyDir, &host_path::HostPath, &claim::Claim, &image::ImageVolume];
 
-/// The folder of a pod's volume: those that are written hold secrets, and stand in memory where there is some.
+/// The folder of a pod's volume: those that are written hold secrets, and stand in memory; those that a pod may fill stand on disk.
 fn folder(ground: &Ground, volume: &Volume) -> PathBuf {
+    if volume.empty_dir.is_some() {
+        return ground.site.empty_dirs(&ground.uid).join(&volume.name);
+    }
     let kind = if is_written(volume) { "written" } else { "volumes" };
     ground.folder.join(kind).join(&volume.name)
 }
@@ -140,11 +143,12 @@ impl Step for VolumesStep {
         Box::pin(async {
             drop(ground.volumes.refreshing.lock().unwrap_or_else(PoisonError::into_inner).take());
             ground.volumes.paths.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            unmount_below(&ground.folder);
+            let on_disk = ground.site.empty_dirs(&ground.uid);
+            unmount_below(&[&ground.folder, &on_disk]);
             for kind in ["written", "volumes", "subpaths"] {
                 remove(&ground.folder.join(kind))?;
             }
-            Ok(())
+            remove(&on_disk)
         })
     }
 
@@ -179,13 +183,13 @@ fn remove(folder: &Path) -> Result<(), StepError> {
     }
 }
 
-/// Takes every mount below a folder away, deepest first; what is busy goes when its last user does.
-fn unmount_below(folder: &Path) {
+/// Takes every mount below the folders away, deepest first; what is busy goes when its last user does.
+fn unmount_below(folders: &[&Path; 2]) {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let paths = mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped).map(PathBuf::from);
-    let mut ours: Vec<PathBuf> = paths.filter(|path| path.starts_with(folder) && path != folder).collect();
+    let is_below = |path: &PathBuf| folders.iter().any(|folder| path.starts_with(folder) && path != folder);
     // What the sandbox mounts is its own to take away.
-    ours.retain(|path| !path.starts_with(folder.join("sandbox")));
+    let mut ours: Vec<PathBuf> = paths.filter(is_below).filter(|path| !path.starts_with(folders[0].join("sandbox"))).collect();
     ours.sort();
     for path in ours.iter().rev() {
         if let Err(error) = rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH) {
