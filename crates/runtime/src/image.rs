@@ -4,6 +4,7 @@
 mod archive;
 mod error;
 mod layer;
+mod lead;
 mod pull;
 mod record;
 mod reference;

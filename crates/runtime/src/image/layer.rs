@@ -14,6 +14,8 @@ use rustix::{
 use sha2::{Digest as _, Sha256};
 use tar::{Entry, EntryType};
 
+use super::lead::{self, Below};
+
 /// Why a layer was not unpacked.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -26,13 +28,26 @@ pub(super) enum Refusal {
 const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 
-/// Unpacks what `reader` gives, however it is compressed, into the empty folder `target`; the digest of the uncompressed archive, and the bytes written.
-pub(super) fn unpack(reader: impl Read, target: &Path) -> Result<(String, u64), Refusal> {
+/// What became of an archive.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    /// The digest of the uncompressed archive.
+    pub digest: String,
+    /// The bytes written.
+    pub bytes: u64,
+    /// The folders that the archive did not name.
+    pub implied: Vec<PathBuf>,
+    /// Whether it would be another layer above other ones.
+    pub leans: bool,
+}
+
+/// Unpacks what `reader` gives, however it is compressed, into the empty folder `target`, as it belongs above the layers `below`.
+pub(super) fn unpack(reader: impl Read, target: &Path, below: Below) -> Result<Unpacked, Refusal> {
     let whole = |error| Refusal::Entry("the archive".to_owned(), error);
     let mut hashed = Hashed { inner: decompress(reader).map_err(whole)?, digest: Sha256::new() };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(target, flags, Mode::empty()).map_err(|error| whole(error.into()))?;
-    let mut layer = Layer { root, path: target.to_owned(), bytes: 0, times: Vec::new() };
+    let root = lead::open_top(target).map_err(whole)?;
+    let path = target.to_owned();
+    let mut layer = Layer { root, path, below, bytes: 0, times: Vec::new(), implied: Vec::new(), leans: false };
     let mut archive = tar::Archive::new(&mut hashed);
     for entry in archive.entries().map_err(whole)? {
         let mut entry = entry.map_err(whole)?;
@@ -48,7 +63,8 @@ pub(super) fn unpack(reader: impl Read, target: &Path) -> Result<(String, u64), 
     // What stands after the last entry is part of the digest.
     io::copy(&mut hashed, &mut io::sink()).map_err(whole)?;
     layer.set_times().map_err(whole)?;
-    Ok((format!("sha256:{}", hex::encode(hashed.digest.finalize())), layer.bytes))
+    let digest = format!("sha256:{}", hex::encode(hashed.digest.finalize()));
+    Ok(Unpacked { digest, bytes: layer.bytes, implied: layer.implied, leans: layer.leans })
 }
 
 /// Reads gzip, zstd or nothing of the kind, by the first bytes.
@@ -80,9 +96,12 @@ impl<R: Read> Read for Hashed<R> {
 struct Layer {
     root: OwnedFd,
     path: PathBuf,
+    below: Below,
     bytes: u64,
     /// Times of folders, set last, since writing into them changes them.
     times: Vec<(PathBuf, u64)>,
+    implied: Vec<PathBuf>,
+    leans: bool,
 }
 
 /// The marker of an entry that leads out of the image: a refusal that the system did not make.
@@ -116,9 +135,10 @@ impl Layer {
             rustix::fs::chmod(proc_path(&top), Mode::from_raw_mode(entry.header().mode()? & 0o7777))?;
             return Ok(());
         };
-        let parent = self.parent(path.parent().unwrap_or(Path::new("")))?;
+        let (above, parent) = self.parent(path.parent().unwrap_or(Path::new("")))?;
+        let path = above.join(&name);
         if name == OPAQUE {
-            return self.set_attribute(path.parent().unwrap_or(Path::new("")), "trusted.overlay.opaque", b"y");
+            return self.set_attribute(&above, "trusted.overlay.opaque", b"y");
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
             return self.hide(&parent, hidden, &path.with_file_name(hidden));
@@ -139,22 +159,25 @@ impl Layer {
         Ok(rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve)?)
     }
 
-    /// The folder of an entry, made if the archive did not name it.
-    fn parent(&self, path: &Path) -> io::Result<OwnedFd> {
+    /// The folder of an entry: where it really is, and open. Links on the way are followed as the whole image has them, and folders that the
+    /// archive did not name are made as those are that they cover.
+    fn parent(&mut self, path: &Path) -> io::Result<(PathBuf, OwnedFd)> {
         match self.open(path) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-            done => return done,
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ELOOP)) => {}
+            done => return Ok((path.to_owned(), done?)),
         }
-        let mut reached = PathBuf::new();
-        for part in path.components() {
-            let above = self.open(&reached)?;
-            reached.push(part);
-            match rustix::fs::mkdirat(&above, part.as_os_str(), Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
+        let way = lead::lead(&self.root, &self.below, path)?;
+        for (folder, (mode, user, group)) in way.missing {
+            let above = self.open(folder.parent().unwrap_or(Path::new("")))?;
+            let name = folder.file_name().ok_or_else(escape)?;
+            rustix::fs::mkdirat(&above, name, Mode::from_raw_mode(0o755))?;
+            rustix::fs::chownat(&above, name, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)), AtFlags::SYMLINK_NOFOLLOW)?;
+            rustix::fs::chmodat(&above, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
+            self.implied.push(folder);
         }
-        self.open(path)
+        self.leans |= way.leans;
+        let open = self.open(&way.path)?;
+        Ok((way.path, open))
     }
 
     /// Hides what lower layers have under this name. What this layer itself has of that name stays: it only loses what is below.
@@ -203,7 +226,7 @@ impl Layer {
             EntryType::Symlink => Ok(rustix::fs::symlinkat(target()?.as_ref(), parent, name)?),
             EntryType::Link => {
                 let target = clean(&target()?)?;
-                let from = self.open(target.parent().unwrap_or(Path::new("")))?;
+                let (_, from) = self.parent(target.parent().unwrap_or(Path::new("")))?;
                 let last = target.file_name().ok_or_else(escape)?;
                 Ok(rustix::fs::linkat(&from, last, parent, name, AtFlags::empty())?)
             }

@@ -11,12 +11,14 @@ use std::{
 };
 
 use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     Collected, Credentials, Image, ImageError,
     archive::{Archive, Found},
     layer::{self, Refusal},
+    lead::Below,
     record::{self, Record},
     reference,
 };
@@ -33,6 +35,18 @@ pub struct ImageStore {
 
 /// When the records last changed, and what they were then.
 type Known = (SystemTime, Vec<Record>);
+
+/// The name of a layer's folder, and the bytes that it takes.
+pub(super) type Named = (String, u64);
+
+/// What is noted beside a layer.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    diff_id: String,
+    bytes: u64,
+    /// The folders that its archive did not name: links of other layers may stand in their place.
+    implied: Vec<PathBuf>,
+}
 
 /// A lock that is held until it is dropped.
 pub(super) struct Held(#[expect(dead_code, reason = "held, not read")] File);
@@ -97,7 +111,11 @@ impl ImageStore {
             }
             let mut layers = Vec::new();
             for (diff_id, (name, digest)) in diff_ids.iter().zip(&found.layers) {
-                layers.push(self.add_layer(diff_id, digest.as_deref(), || archive.section(name))?);
+                let layer = match self.known_layer(diff_id, &layers)? {
+                    Some(known) => known,
+                    None => self.add_layer(diff_id, digest.as_deref(), &layers, archive.section(name)?)?,
+                };
+                layers.push(layer);
             }
             images.push(self.commit(found, layers)?);
         }
@@ -109,31 +127,25 @@ impl ImageStore {
         super::pull::pull(self, reference, credentials).await
     }
 
-    /// Unpacks a layer unless it is here; its folder's name, and what it takes. `digest` is of the bytes as they are read.
-    pub(super) fn add_layer<R: Read>(
+    /// Unpacks a layer, as it belongs above the layers `below`; its folder's name, and what it takes. `digest` is of the bytes as they are read.
+    pub(super) fn add_layer(
         &self,
         diff_id: &str,
         digest: Option<&str>,
-        open: impl FnOnce() -> Result<R, ImageError>,
-    ) -> Result<(String, u64), ImageError> {
-        let hex =
-            diff_id.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let Some(hex) = hex else { return Err(ImageError::ParseReference(diff_id.to_owned())) };
-        let name = hex[..24].to_owned();
-        if let Some(bytes) = self.layer_bytes(&name, diff_id)? {
-            return Ok((name, bytes));
-        }
+        below: &[Named],
+        reader: impl Read,
+    ) -> Result<Named, ImageError> {
         let folder = self.used(tempfile::Builder::new().prefix("layer-").tempdir_in(self.scratch()))?;
         let content = folder.path().join("content");
         self.used(fs::create_dir(&content))?;
-        let mut reader = Checked { inner: open()?, digest: Sha256::new() };
-        let (found, bytes) = layer::unpack(&mut reader, &content).map_err(|refusal| match refusal {
+        let mut reader = Checked { inner: reader, digest: Sha256::new() };
+        let unpacked = layer::unpack(&mut reader, &content, self.below(below)?).map_err(|refusal| match refusal {
             Refusal::Escape(entry) => ImageError::RefuseLayer { layer: diff_id.to_owned(), entry },
             Refusal::Entry(entry, source) => ImageError::UnpackLayer { layer: diff_id.to_owned(), entry, source },
         })?;
         self.used(io::copy(&mut reader, &mut io::sink()))?;
         let raw = format!("sha256:{}", hex::encode(reader.digest.finalize()));
-        for (expected, found) in [(Some(diff_id), found), (digest, raw)] {
+        for (expected, found) in [(Some(diff_id), unpacked.digest), (digest, raw)] {
             if let Some(expected) = expected.filter(|expected| *expected != found) {
                 return Err(ImageError::CheckDigest { what: "a layer".to_owned(), expected: expected.to_owned(), found });
             }
@@ -141,8 +153,9 @@ impl ImageStore {
         // A layer counts once its note is there, which is written after its content has reached the disk.
         let sync = File::open(&content).and_then(|file| Ok(rustix::fs::syncfs(&file)?));
         self.used(sync)?;
+        let name = if unpacked.leans { name_above(diff_id, below)? } else { name_of(diff_id)? };
         let place = self.root.join("layers").join(&name);
-        if self.layer_bytes(&name, diff_id)?.is_none() {
+        if self.note(&name, diff_id)?.is_none() {
             if place.exists() {
                 self.used(fs::remove_dir_all(&place))?;
             }
@@ -150,26 +163,45 @@ impl ImageStore {
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTEMPTY | libc::EEXIST)) => {}
                 done => self.used(done)?,
             }
-            self.replace(&place.with_extension("json"), format!("[\"{diff_id}\",{bytes}]").as_bytes())?;
+            let note = Note { diff_id: diff_id.to_owned(), bytes: unpacked.bytes, implied: unpacked.implied };
+            let text = serde_json::to_vec(&note).map_err(io::Error::from);
+            self.replace(&place.with_extension("json"), &self.used(text)?)?;
         }
-        Ok((name, bytes))
+        Ok((name, unpacked.bytes))
     }
 
-    /// The folder's name of a layer that is here and whole, and what it takes.
-    pub(super) fn known_layer(&self, diff_id: &str) -> Result<Option<(String, u64)>, ImageError> {
-        let Some(name) = diff_id.strip_prefix("sha256:").and_then(|hex| hex.get(..24)) else { return Ok(None) };
-        Ok(self.layer_bytes(name, diff_id)?.map(|bytes| (name.to_owned(), bytes)))
+    /// The folder's name of a layer that is here, whole, and fit to stand above `below`; and what it takes.
+    pub(super) fn known_layer(&self, diff_id: &str, below: &[Named]) -> Result<Option<Named>, ImageError> {
+        let above = name_above(diff_id, below)?;
+        if let Some(note) = self.note(&above, diff_id)? {
+            return Ok(Some((above, note.bytes)));
+        }
+        let name = name_of(diff_id)?;
+        let Some(note) = self.note(&name, diff_id)? else { return Ok(None) };
+        let changed = self.below(below)?.would_change(&note.implied);
+        Ok(if self.used(changed)? { None } else { Some((name, note.bytes)) })
     }
 
-    /// What a layer takes that is here and whole. Two layers whose names begin alike are not taken for each other.
-    fn layer_bytes(&self, name: &str, diff_id: &str) -> Result<Option<u64>, ImageError> {
+    /// Whether a layer is here, whatever it is fit to stand above.
+    pub(super) fn has_layer(&self, diff_id: &str) -> Result<bool, ImageError> {
+        Ok(self.note(&name_of(diff_id)?, diff_id)?.is_some())
+    }
+
+    fn below(&self, layers: &[Named]) -> Result<Below, ImageError> {
+        let folders: Vec<PathBuf> = layers.iter().map(|(name, _)| self.root.join("layers").join(name)).collect();
+        self.used(Below::open(&folders))
+    }
+
+    /// What is noted of a layer that is here and whole. Two layers whose names begin alike are not taken for each other.
+    fn note(&self, name: &str, diff_id: &str) -> Result<Option<Note>, ImageError> {
         let place = self.root.join("layers").join(name);
         let Ok(text) = fs::read(place.with_extension("json")) else { return Ok(None) };
-        let Ok((known, bytes)) = serde_json::from_slice::<(String, u64)>(&text) else { return Ok(None) };
-        if known != diff_id {
-            return Err(ImageError::CheckDigest { what: format!("layer {name}"), expected: diff_id.to_owned(), found: known });
+        let Ok(note) = serde_json::from_slice::<Note>(&text) else { return Ok(None) };
+        if note.diff_id != diff_id {
+            let what = format!("layer {name}");
+            return Err(ImageError::CheckDigest { what, expected: diff_id.to_owned(), found: note.diff_id });
         }
-        Ok(place.is_dir().then_some(bytes))
+        Ok(place.is_dir().then_some(note))
     }
 
     /// Writes a file whole or not at all.
@@ -329,8 +361,8 @@ impl ImageStore {
                 continue;
             }
             let note = path.with_extension("json");
-            let bytes = fs::read(&note).ok().and_then(|text| serde_json::from_slice::<(String, u64)>(&text).ok());
-            won += bytes.map_or(0, |(_, bytes)| bytes);
+            let noted = fs::read(&note).ok().and_then(|text| serde_json::from_slice::<Note>(&text).ok());
+            won += noted.map_or(0, |noted| noted.bytes);
             layers += 1;
             // The note first: without it the folder counts as not whole.
             let _ = fs::remove_file(&note);
@@ -338,6 +370,21 @@ impl ImageStore {
         }
         Ok((layers, won))
     }
+}
+
+/// The name of a layer's folder, by its digest.
+fn name_of(diff_id: &str) -> Result<String, ImageError> {
+    let hex = diff_id.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    hex.map(|hex| hex[..24].to_owned()).ok_or_else(|| ImageError::ParseReference(diff_id.to_owned()))
+}
+
+/// The name of the folder of one that would be another above other layers.
+fn name_above(diff_id: &str, below: &[Named]) -> Result<String, ImageError> {
+    name_of(diff_id)?;
+    let names = below.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ");
+    let mut hex = hex::encode(Sha256::digest(format!("{diff_id} above {names}")));
+    hex.truncate(24);
+    Ok(hex)
 }
 
 struct Checked<R> {
