@@ -33,6 +33,9 @@ pub struct Image {
     pub config: ImageConfig,
     /// The folders of its layers, lowest first.
     pub layers: Vec<PathBuf>,
+    /// Whether a person put it here, by an archive.
+    #[serde(default)]
+    pub loaded: bool,
 }
 
 /// What an image says of itself.

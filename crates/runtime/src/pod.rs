@@ -176,6 +176,15 @@ pub struct Stats {
 #[derive(Clone)]
 pub struct Pod(Arc<Inner>);
 
+/// A pod whose start has begun. Dropped before it is finished, its supervisor ends; [`Pod::adopt`] takes away the rest.
+#[must_use = "it ends when it is dropped"]
+pub struct Begun {
+    spec: PodSpec,
+    pid: i32,
+    starting: door::Starting,
+    made: Result<(), PodError>,
+}
+
 struct Inner {
     spec: PodSpec,
     pid: AtomicI32,
@@ -202,7 +211,17 @@ impl Pod {
 
     /// Starts the supervisor and makes what the containers share.
     pub async fn start(spec: PodSpec) -> Result<Self, PodError> {
-        start::pod(spec).await
+        Self::finish(Self::begin(spec)?).await
+    }
+
+    /// Does all of a start that needs no network namespace, so that this may be made meanwhile. Must be called within a tokio runtime.
+    pub fn begin(spec: PodSpec) -> Result<Begun, PodError> {
+        start::begin_pod(spec)
+    }
+
+    /// Does the rest, once the network namespace is there.
+    pub async fn finish(begun: Begun) -> Result<Self, PodError> {
+        start::finish_pod(begun).await
     }
 
     /// Finds what lives in `dir` after a restart of the agent: `None` if neither supervisor nor container does and no exit is left to be told.

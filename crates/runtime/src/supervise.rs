@@ -61,7 +61,7 @@ struct Supervisor {
 pub(crate) fn main(dir: &Path, join: Option<i32>) -> i32 {
     // SAFETY: descriptor 0 is the socket that the agent gave; nobody else in this process uses it.
     let agent = unsafe { OwnedFd::from_raw_fd(0) };
-    match Supervisor::new(dir, join) {
+    match Supervisor::new(dir, join, &agent) {
         Ok((mut supervisor, pause)) => {
             let _ = frame::send(&agent, &format!("ready {pause}"), &[]);
             supervisor.connections.push(agent);
@@ -76,10 +76,14 @@ pub(crate) fn main(dir: &Path, join: Option<i32>) -> i32 {
 }
 
 impl Supervisor {
-    fn new(dir: &Path, join: Option<i32>) -> Result<(Self, i32), String> {
+    fn new(dir: &Path, join: Option<i32>, agent: &OwnedFd) -> Result<(Self, i32), String> {
         let failed = |what: &str, error: io::Error| format!("{what}: {error}");
         shared::withdraw().map_err(|error| failed("withdraw from the terminal", error))?;
         let signals = shared::block_signals().map_err(|error| failed("block signals", error))?;
+        // It was started ahead of what it needs; an agent that changes its mind closes the connection.
+        if !frame::receive(agent).is_ok_and(|message| message.is_some()) {
+            return Err("the agent is gone".to_owned());
+        }
         let text = std::fs::read(dir.join("pod.json")).map_err(|error| failed("read pod.json", error))?;
         let spec: PodSpec = serde_json::from_slice(&text).map_err(|error| format!("read pod.json: {error}"))?;
         let pause = match join {

@@ -8,12 +8,20 @@ use base64::Engine as _;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use k8s_openapi::api::core::v1::Pod;
-use runtime::image::{Credentials, Image};
+use runtime::image::{Credentials, Image, ImageError};
 
 use super::steps::chain;
 use crate::site::Site;
 
-type Pull = Shared<BoxFuture<'static, Result<Image, String>>>;
+type Pull = Shared<BoxFuture<'static, Result<Image, NotPulled>>>;
+
+/// Why a pull brought nothing.
+#[derive(Clone, Debug)]
+struct NotPulled {
+    why: String,
+    /// The registry was not even reached.
+    unreachable: bool,
+}
 
 /// The pulls that run.
 #[derive(Default)]
@@ -91,7 +99,16 @@ async fn pull(site: &Site, pod: &Pod, container: Option<&str>, image: &str) -> R
             }
             Ok(found)
         }
-        Err(why) => {
+        // What a person loaded by hand may have no registry at all; what another's credentials fetched is not given away so.
+        Err(NotPulled { unreachable: true, why }) if site.images.find(image).is_some_and(|found| found.loaded) => {
+            let found = site.images.find(image).ok_or(NoImage { reason: "ErrImagePull", message: why })?;
+            if container.is_some() {
+                let message = format!("Container image \"{image}\" already present on machine, and its registry is out of reach");
+                site.normal(pod, container, "Pulled", message);
+            }
+            Ok(found)
+        }
+        Err(NotPulled { why, .. }) => {
             site.warning(pod, container, "Failed", format!("Failed to pull image \"{image}\": {why}"));
             site.warning(pod, container, "Failed", "Error: ErrImagePull".into());
             Err(NoImage { reason: "ErrImagePull", message: why })
@@ -100,7 +117,7 @@ async fn pull(site: &Site, pod: &Pod, container: Option<&str>, image: &str) -> R
 }
 
 /// Joins the pull that runs, or starts one.
-async fn join(site: &Site, pod: &Pod, image: &str) -> Result<Image, String> {
+async fn join(site: &Site, pod: &Pod, image: &str) -> Result<Image, NotPulled> {
     let credentials = credentials(site, pod, image).await;
     // Another's secret must not let a pod in: pulls are joined by the credentials too.
     let key = format!("{image} {credentials:?}");
@@ -109,7 +126,8 @@ async fn join(site: &Site, pod: &Pod, image: &str) -> Result<Image, String> {
         let fresh = || {
             let (images, name) = (site.images.clone(), image.to_owned());
             let credentials = credentials.into_iter().next();
-            async move { images.pull(&name, credentials).await.map_err(|error| chain(&error)) }.boxed().shared()
+            let failed = |error: ImageError| NotPulled { why: chain(&error), unreachable: error.is_unreachable() };
+            async move { images.pull(&name, credentials).await.map_err(failed) }.boxed().shared()
         };
         running.entry(key.clone()).or_insert_with(fresh).clone()
     };

@@ -1,9 +1,11 @@
 //! Walks the steps forward, noting on disk what is done.
 
-use super::steps::{Ground, STEPS, Step, StepError};
+use super::steps::{Ground, STEPS, Step, StepError, sandbox};
 
 /// Does the steps that are not done yet, until one fails.
 pub(super) async fn start(ground: &mut Ground) -> Result<(), StepError> {
+    // The longest of them needs nothing of those before it for most of its way.
+    sandbox::begin(ground);
     walk(STEPS, ground).await
 }
 

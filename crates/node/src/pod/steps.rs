@@ -7,7 +7,7 @@ mod images;
 mod init;
 mod policy;
 mod probes;
-mod sandbox;
+pub(crate) mod sandbox;
 #[cfg(test)]
 mod tests;
 pub(crate) mod volumes;
@@ -36,6 +36,8 @@ pub(crate) struct Ground {
     pub(crate) folder: PathBuf,
     /// What is on disk of it.
     pub(crate) record: Record,
+    /// The supervising process while it starts beside the first steps.
+    pub(crate) begun: Option<sandbox::Beginning>,
     /// The handle on the supervising process.
     pub(crate) sandbox: Option<runtime::pod::Pod>,
     /// The volumes that stand.

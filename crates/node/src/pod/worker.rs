@@ -249,6 +249,7 @@ impl Worker {
             uid: self.uid.clone(),
             folder: self.folder.clone(),
             record: record::Record::read(&self.folder).unwrap_or_default(),
+            begun: None,
             sandbox: None,
             volumes: Arc::default(),
         })

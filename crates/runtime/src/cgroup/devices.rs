@@ -63,13 +63,15 @@ fn rules(extra: &[Device]) -> io::Result<Vec<Rule>> {
 /// Restricts a v1 cgroup, which is made if it is missing.
 pub(super) fn restrict(folder: &Path, extra: &[Device]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    if fs::read_to_string(folder.join("devices.list"))?.starts_with('a') {
+    let mut known = fs::read_to_string(folder.join("devices.list"))?;
+    if known.starts_with('a') {
         fs::write(folder.join("devices.deny"), "a")?;
+        known.clear();
     }
-    for rule in rules(extra)? {
-        fs::write(folder.join("devices.allow"), words(rule))?;
-    }
-    Ok(())
+    let wanted = rules(extra)?.into_iter().map(words);
+    // Most containers share one cgroup of devices, in which all of this was said before.
+    let missing = wanted.filter(|words| !known.lines().any(|line| line == words));
+    missing.map(|words| fs::write(folder.join("devices.allow"), words)).collect()
 }
 
 fn words(rule: Rule) -> String {

@@ -79,3 +79,11 @@ pub enum ImageError {
     #[error("the work on the image store was broken off")]
     Finish(#[source] tokio::task::JoinError),
 }
+
+impl ImageError {
+    /// Whether the registry was not even reached, which says nothing of what it would have answered.
+    pub fn is_unreachable(&self) -> bool {
+        use oci_client::errors::OciDistributionError::RequestError;
+        matches!(self, Self::Pull { source, .. } if matches!(&**source, RequestError(error) if error.is_connect() || error.is_timeout()))
+    }
+}

@@ -51,7 +51,7 @@ pub(super) async fn pull(store: &ImageStore, text: &str, credentials: Option<Cre
         layers.push(fetch.add(&diff_id, &descriptor, file, layers.clone()).await?);
     }
     let found = Found { config: config.into_bytes(), layers: Vec::new(), names: vec![text.to_owned()], manifest: Some(digest) };
-    let image = store.blocking(move |store| store.commit(found, layers)).await;
+    let image = store.blocking(move |store| store.commit(found, layers, false)).await;
     drop(held);
     image
 }

@@ -21,6 +21,9 @@ pub(super) struct Record {
     pub bytes: u64,
     /// The configuration, byte for byte.
     pub config: String,
+    /// Whether it came by an archive, if only once.
+    #[serde(default)]
+    pub loaded: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,6 +83,7 @@ impl Record {
             bytes: self.bytes,
             config: read_config(&self.config),
             layers: self.layers.iter().map(|name| root.join("layers").join(name)).collect(),
+            loaded: self.loaded,
         }
     }
 }

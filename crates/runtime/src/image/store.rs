@@ -117,7 +117,7 @@ impl ImageStore {
                 };
                 layers.push(layer);
             }
-            images.push(self.commit(found, layers)?);
+            images.push(self.commit(found, layers, true)?);
         }
         Ok(images)
     }
@@ -215,7 +215,7 @@ impl ImageStore {
     }
 
     /// Makes an image visible whose layers are all here. Its names are taken from whichever images had them.
-    pub(super) fn commit(&self, found: Found, layers: Vec<(String, u64)>) -> Result<Image, ImageError> {
+    pub(super) fn commit(&self, found: Found, layers: Vec<Named>, loaded: bool) -> Result<Image, ImageError> {
         let id = format!("sha256:{}", hex::encode(Sha256::digest(&found.config)));
         let names = found.names.iter().map(|name| reference::normalise(name)).collect::<Result<Vec<_>, _>>()?;
         let digests = match &found.manifest {
@@ -232,10 +232,12 @@ impl ImageStore {
             bytes: layers.iter().map(|(_, bytes)| bytes).sum(),
             layers: layers.into_iter().map(|(name, _)| name).collect(),
             config: String::from_utf8_lossy(&found.config).into_owned(),
+            loaded,
         };
         for mut known in self.read_records()? {
             if known.id == id {
                 (record.names, record.digests) = (known.names, known.digests);
+                record.loaded |= known.loaded;
             } else if known.names.iter().any(|name| names.contains(name)) {
                 known.names.retain(|name| !names.contains(name));
                 self.write_record(&known)?;

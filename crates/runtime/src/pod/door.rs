@@ -66,12 +66,13 @@ pub(super) fn spawn(dir: &Path, join: Option<i32>) -> io::Result<(i32, Starting)
     Ok((pid, Starting(Connection::new(ours)?)))
 }
 
-/// A supervisor that was started and has not yet said that it is ready.
+/// A supervisor that was started and has not yet said that it is ready; it ends when this is dropped before it was asked to be.
 pub(super) struct Starting(Connection);
 
 impl Starting {
-    /// Waits for it; the first process of its shared process namespace, or 0.
+    /// Lets it begin, since all that it needs is there, and waits for it; the first process of its shared process namespace, or 0.
     pub async fn ready(self) -> io::Result<i32> {
+        self.0.send("go", &[]).await?;
         let message = self.0.receive().await?;
         match message.text.split_once(' ') {
             Some(("ready", pause)) => pause.parse().map_err(|_| io::ErrorKind::InvalidData.into()),

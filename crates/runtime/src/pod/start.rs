@@ -11,7 +11,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 use tokio::sync::watch;
 
 use super::{
-    Pod, PodError, PodSpec, door,
+    Begun, Pod, PodError, PodSpec, door,
     running::{self, Container},
 };
 use crate::{
@@ -27,8 +27,8 @@ fn prepare(path: &Path) -> impl Fn(io::Error) -> PodError {
     move |source| PodError::Prepare { path: path.to_owned(), source }
 }
 
-/// Starts the supervisor and makes what the containers share, both at once.
-pub(super) async fn pod(spec: PodSpec) -> Result<Pod, PodError> {
+/// See [`Pod::begin`].
+pub(super) fn begin_pod(spec: PodSpec) -> Result<Begun, PodError> {
     let dir = spec.dir.clone();
     cgroup::prefer_fast_moves();
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("c")).map_err(prepare(&dir))?;
@@ -41,13 +41,20 @@ pub(super) async fn pod(spec: PodSpec) -> Result<Pod, PodError> {
     let made = mount_shm(&spec).and_then(|()| {
         cgroup::create(&spec.cgroup, &spec.limits).map_err(|source| PodError::Limit { path: spec.cgroup.clone(), source })
     });
+    Ok(Begun { spec, pid, starting, made })
+}
+
+/// See [`Pod::finish`].
+pub(super) async fn finish_pod(begun: Begun) -> Result<Pod, PodError> {
+    let Begun { spec, pid, starting, made } = begun;
+    let failed = |source| PodError::StartSupervisor { id: spec.id.clone(), source };
     let pod = Pod::of(spec.clone(), pid);
-    let begun = async {
+    let ready = async {
         let pause = starting.ready().await.map_err(failed)?;
         made?;
         keep_pause(&spec, pause)
     };
-    match begun.await {
+    match ready.await {
         Ok(()) => Ok(pod),
         Err(error) => {
             let _ = super::stop::pod(&pod).await;

@@ -26,6 +26,8 @@ pub(crate) type NetworkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What pods need of the node's network.
 pub(crate) trait PodNetwork: Send + Sync {
+    /// Where the namespace of a pod is bound, or will be.
+    fn namespace(&self, uid: &str) -> PathBuf;
     /// Gives a pod its namespace, link and address; the same again for one that has them.
     fn attach<'a>(&'a self, pod: &'a Pod) -> BoxFuture<'a, Result<Attached, NetworkError>>;
     /// Waits until the rules that concern a pod are in force.
@@ -116,6 +118,10 @@ fn uid_of(pod: &Pod) -> String {
 }
 
 impl PodNetwork for NetworkHandle {
+    fn namespace(&self, uid: &str) -> PathBuf {
+        net::namespace::path_of(&namespace_of(uid))
+    }
+
     fn attach<'a>(&'a self, pod: &'a Pod) -> BoxFuture<'a, Result<Attached, NetworkError>> {
         Box::pin(async move {
             let uid = uid_of(pod);

@@ -1,13 +1,35 @@
 //! The supervising process of the pod and the cgroup of its containers.
 
-use k8s_openapi::api::core::v1::Pod;
-use runtime::pod::{Network, PodSpec};
+use std::path::Path;
+
+use runtime::pod::{Begun, Network, Pod, PodError, PodSpec};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::address::is_of_host;
 use super::{Done, Ground, Step, StepError};
 use crate::pod::container::{hostname, pod_cgroup, pod_limits};
 
 pub(super) struct Sandbox;
+
+/// A sandbox that starts.
+pub(crate) type Beginning = AbortOnDropHandle<Result<Begun, StepError>>;
+
+fn failed(error: &PodError) -> StepError {
+    StepError::caused("FailedCreatePodSandBox", "Failed to create pod sandbox", error)
+}
+
+/// Begins the sandbox beside the steps before it, unless it is there or has begun.
+pub(crate) fn begin(ground: &mut Ground) {
+    if ground.sandbox.is_some() || ground.begun.is_some() {
+        return;
+    }
+    let spec = spec(ground);
+    let begun = async move {
+        clear(&spec.dir).await?;
+        Pod::begin(spec).map_err(|error| failed(&error))
+    };
+    ground.begun = Some(AbortOnDropHandle::new(tokio::spawn(begun)));
+}
 
 impl Step for Sandbox {
     fn name(&self) -> &'static str {
@@ -16,31 +38,30 @@ impl Step for Sandbox {
 
     fn start<'a>(&'a self, ground: &'a mut Ground) -> Done<'a> {
         Box::pin(async {
-            if ground.sandbox.is_some() {
-                return Ok(());
-            }
-            clear(ground).await?;
-            let spec = spec(ground);
-            let started = runtime::pod::Pod::start(spec).await;
-            let pod =
-                started.map_err(|error| StepError::caused("FailedCreatePodSandBox", "Failed to create pod sandbox", &error))?;
-            ground.sandbox = Some(pod);
+            begin(ground);
+            let Some(beginning) = ground.begun.take() else { return Ok(()) };
+            let begun = beginning.await.unwrap_or_else(|_| Err(StepError::new("Cancelled", "the agent stops")))?;
+            ground.sandbox = Some(Pod::finish(begun).await.map_err(|error| failed(&error))?);
             Ok(())
         })
     }
 
     fn stop<'a>(&'a self, ground: &'a mut Ground) -> Done<'a> {
         Box::pin(async {
+            if let Some(beginning) = ground.begun.take() {
+                // What came of it ends with it; the rest is cleared away as after a crash.
+                let _ = beginning.await;
+            }
             match ground.sandbox.take() {
                 Some(pod) => end(pod).await,
-                None => clear(ground).await,
+                None => clear(&ground.folder.join("sandbox")).await,
             }
         })
     }
 
     fn adopt<'a>(&'a self, ground: &'a mut Ground) -> Done<'a> {
         Box::pin(async {
-            let found = runtime::pod::Pod::adopt(&ground.folder.join("sandbox")).await;
+            let found = Pod::adopt(&ground.folder.join("sandbox")).await;
             let found =
                 found.map_err(|error| StepError::caused("FailedCreatePodSandBox", "Failed to find pod sandbox", &error))?;
             ground.sandbox = found;
@@ -52,20 +73,19 @@ impl Step for Sandbox {
     }
 }
 
-async fn end(pod: runtime::pod::Pod) -> Result<(), StepError> {
+async fn end(pod: Pod) -> Result<(), StepError> {
     pod.stop().await.map_err(|error| StepError::caused("FailedKillPod", "error killing pod", &error))
 }
 
 /// Ends what an earlier attempt, or an agent before this one, left of a sandbox.
-async fn clear(ground: &Ground) -> Result<(), StepError> {
-    let folder = ground.folder.join("sandbox");
+async fn clear(folder: &Path) -> Result<(), StepError> {
     if !folder.exists() {
         return Ok(());
     }
-    if let Some(left) = runtime::pod::Pod::adopt(&folder).await.ok().flatten() {
+    if let Some(left) = Pod::adopt(folder).await.ok().flatten() {
         end(left).await?;
     }
-    match std::fs::remove_dir_all(&folder) {
+    match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(StepError::caused("FailedKillPod", &format!("cannot remove {}", folder.display()), &error))
         }
@@ -74,12 +94,9 @@ async fn clear(ground: &Ground) -> Result<(), StepError> {
 }
 
 fn spec(ground: &Ground) -> PodSpec {
-    let pod: &Pod = &ground.pod;
+    let pod = &ground.pod;
     let own = pod.spec.as_ref();
-    let network = match &ground.record.attached {
-        Some(attached) if !is_of_host(pod) => Network::Namespace(attached.namespace.clone()),
-        _ => Network::Host,
-    };
+    let network = if is_of_host(pod) { Network::Host } else { Network::Namespace(ground.site.network.namespace(&ground.uid)) };
     let context = own.and_then(|spec| spec.security_context.as_ref());
     let sysctls = context.and_then(|context| context.sysctls.as_ref()).into_iter().flatten();
     let on = |flag: Option<bool>| flag == Some(true);

@@ -19,6 +19,10 @@ impl address::PodNetwork for Still {
         Box::pin(async { Ok(Attached { namespace: "/proc/self/ns/net".into(), addresses: vec![Ipv4Addr::LOCALHOST.into()] }) })
     }
 
+    fn namespace(&self, _: &str) -> std::path::PathBuf {
+        "/proc/self/ns/net".into()
+    }
+
     fn protect<'a>(&'a self, _: &'a Pod) -> BoxFuture<'a, Result<(), address::NetworkError>> {
         Box::pin(async { Ok(()) })
     }
@@ -78,6 +82,7 @@ fn ground(folder: &std::path::Path) -> Ground {
         uid: "u".into(),
         folder: folder.to_owned(),
         record: record::Record::default(),
+        begun: None,
         sandbox: None,
         volumes: Arc::default(),
     }

@@ -251,7 +251,8 @@ async fn what_is_written_through_a_link_lands_where_the_image_has_it_and_never_o
     let fixture = Fixture::new();
     let image = fixture.load(&saved("app", &[layer(&base), layer(&added)])).await.expect("loaded").remove(0);
     let at = |path: &str| fs::read_to_string(image.layers[1].join(path)).unwrap_or_default();
-    let found = ["usr/lib/x", "usr/lib/deep/y", "usr/z", &format!("{inside}/kept"), "tmp/t", "own-target/o", "usr/lib/hard"].map(at);
+    let found =
+        ["usr/lib/x", "usr/lib/deep/y", "usr/z", &format!("{inside}/kept"), "tmp/t", "own-target/o", "usr/lib/hard"].map(at);
     assert_eq!(found, ["1", "2", "3", "4", "5", "6", "1"]);
     assert!(fs::symlink_metadata(image.layers[1].join("lib")).is_err(), "the link below is not covered");
     assert!(fs::symlink_metadata(image.layers[1].join("usr/lib/gone")).expect("hidden").file_type().is_char_device());
