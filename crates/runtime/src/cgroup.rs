@@ -95,16 +95,27 @@ pub fn enter(path: &str, pid: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// What a new process needs in order to start in a cgroup: open files that its maker writes its number to, or the folder to be made in (v2).
-pub(crate) fn doors(path: &str) -> io::Result<Vec<OwnedFd>> {
+/// What a new process needs in order to start in a cgroup.
+#[derive(Debug, Default)]
+pub(crate) struct Doors {
+    /// Open files that its maker writes its number to, or the folder to be made in (v2).
+    pub early: Vec<OwnedFd>,
+    /// Open files that it goes through itself when it is about to execute its program. A container that asked for no processor has next
+    /// to no weight against others, and making it would wait for all of them.
+    pub late: Vec<OwnedFd>,
+}
+
+/// Opens the doors of a cgroup.
+pub(crate) fn doors(path: &str) -> io::Result<Doors> {
     let layout = layout()?;
-    let mut doors = Vec::new();
+    let mut doors = Doors::default();
     for hierarchy in &layout.hierarchies {
         let folder = folder(hierarchy, path);
         let opened =
             if layout.unified { File::open(&folder) } else { File::options().write(true).open(folder.join("cgroup.procs")) };
         match opened {
-            Ok(file) => doors.push(file.into()),
+            Ok(file) if hierarchy.has("cpu") => doors.late.push(file.into()),
+            Ok(file) => doors.early.push(file.into()),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !layout.unified => {}
             Err(error) => return Err(error),
         }

@@ -23,6 +23,8 @@ pub(crate) struct Joining {
     pub spec: OwnedFd,
     /// Standard input, output and error, unless it has a terminal.
     pub streams: Vec<OwnedFd>,
+    /// The cgroups that it enters itself.
+    pub late: Vec<OwnedFd>,
 }
 
 /// Why a process did not become what it should.
@@ -57,14 +59,14 @@ fn report(status: &OwnedFd, failure: &Failure) {
     let _ = frame::send(status, &format!("failed {} {}", failure.code, failure.message), &[]);
 }
 
-/// Turns this process into the container whose plan lies in `folder`, a folder of the pod in `pod`.
-pub(crate) fn become_container(pod: &Path, folder: &Path, status: &OwnedFd) {
-    if let Err(failure) = container(pod, folder, status) {
+/// Turns this process into the container whose plan lies in `folder`, a folder of the pod in `pod`; it goes into the cgroups `late` itself.
+pub(crate) fn become_container(pod: &Path, folder: &Path, late: &[OwnedFd], status: &OwnedFd) {
+    if let Err(failure) = container(pod, folder, late, status) {
         report(status, &failure);
     }
 }
 
-fn container(pod: &Path, folder: &Path, status: &OwnedFd) -> Result<(), Failure> {
+fn container(pod: &Path, folder: &Path, late: &[OwnedFd], status: &OwnedFd) -> Result<(), Failure> {
     let plan = Plan::read(folder).attempt("read the plan")?;
     let spec = &plan.container;
     rustix::process::umask(rustix::fs::Mode::empty());
@@ -82,6 +84,7 @@ fn container(pod: &Path, folder: &Path, status: &OwnedFd) -> Result<(), Failure>
     rootfs::enter(root, spec.read_only_root)?;
     wait_for_leave(status)?;
     new_keyring(&spec.id);
+    enter_late(late)?;
     let folder = spec.working_dir.clone().unwrap_or_else(|| spec.image.config.working_dir.clone());
     execute::run(&plan, &spec.argv, &[], &folder)
 }
@@ -122,7 +125,13 @@ fn exec(folder: &Path, joining: Joining, status: &OwnedFd) -> Result<(), Failure
     if spec.tty && !extra.iter().any(|(name, _)| name == "TERM") {
         extra.push(("TERM".to_owned(), "xterm".to_owned()));
     }
+    enter_late(&joining.late)?;
     execute::run(&plan, &spec.argv, &extra, &folder)
+}
+
+/// Goes into the cgroups that a process is not to be in while it is made.
+fn enter_late(doors: &[OwnedFd]) -> Result<(), Failure> {
+    doors.iter().try_for_each(|door| rustix::io::write(door, b"0").map(drop)).attempt("enter the cgroup")
 }
 
 /// Until the supervisor has moved this process into its cgroups, no program of the container may run.

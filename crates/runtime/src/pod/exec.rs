@@ -44,8 +44,10 @@ pub(super) async fn run(pod: &Pod, container: &Container, exec: &ExecSpec) -> Re
     let (ours, theirs) = streams(exec).map_err(failed)?;
     let mut files = vec![handle.try_clone().map_err(failed)?, in_memory(exec).map_err(failed)?];
     files.extend(theirs);
-    files.extend(doors(pod, container.spec(), container.cgroup(), false).map_err(failed)?);
-    let (mut message, connection) = ask(pod, &format!("exec {id}"), &files).await?;
+    let doors = doors(pod, container.spec(), container.cgroup(), false).map_err(failed)?;
+    let request = format!("exec {id} {}", doors.late.len());
+    files.extend(doors.early.into_iter().chain(doors.late));
+    let (mut message, connection) = ask(pod, &request, &files).await?;
     drop(files);
     if !message.text.starts_with("started ") {
         return Err(refusal(&message.text));

@@ -15,7 +15,7 @@ use super::{
     running::{self, Container},
 };
 use crate::{
-    cgroup,
+    cgroup::{self, Doors},
     container::{ContainerSpec, Limits},
     logs::{LogFiles, pump::Pump},
     plan::Plan,
@@ -117,7 +117,9 @@ async fn begin(pod: &Pod, spec: ContainerSpec, logs: LogFiles, folder: &Path, cg
     let ends = if plan.container.tty { None } else { Some(Pump::open(folder).map_err(prepare(folder))?) };
     let doors =
         doors(pod, &plan.container, cgroup, true).map_err(|source| PodError::Limit { path: cgroup.to_owned(), source })?;
-    let (message, _) = super::exec::ask(pod, &format!("start {}", plan.container.id), &doors).await?;
+    let request = format!("start {} {}", plan.container.id, doors.late.len());
+    let files: Vec<OwnedFd> = doors.early.into_iter().chain(doors.late).collect();
+    let (message, _) = super::exec::ask(pod, &request, &files).await?;
     let mut words = message.words();
     let alive = match words.next() {
         Some("started") => Alive::from_words(words),
@@ -207,11 +209,11 @@ fn lay_out(pod: &Pod, spec: ContainerSpec, logs: LogFiles, folder: &Path, cgroup
 }
 
 /// The cgroups that a process of this container is to enter; its first one also finds the devices restricted.
-pub(super) fn doors(pod: &Pod, spec: &ContainerSpec, cgroup: &str, first: bool) -> io::Result<Vec<OwnedFd>> {
+pub(super) fn doors(pod: &Pod, spec: &ContainerSpec, cgroup: &str, first: bool) -> io::Result<Doors> {
     let mut doors = cgroup::doors(cgroup)?;
     if !spec.privileged && (first || !cgroup::is_unified()) {
         let parent = pod.spec().cgroup.rsplit_once('/').map_or("", |(parent, _)| parent);
-        doors.extend(cgroup::restrict_devices(parent, cgroup, &spec.devices)?);
+        doors.early.extend(cgroup::restrict_devices(parent, cgroup, &spec.devices)?);
     }
     Ok(doors)
 }

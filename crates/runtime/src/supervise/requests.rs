@@ -11,11 +11,7 @@ use rustix::{
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
-use super::{
-    Process, Supervisor, child,
-    frame::{self, Message},
-    record,
-};
+use super::{Process, Supervisor, child, frame, record};
 use crate::process::{self, Joining};
 
 impl Supervisor {
@@ -31,9 +27,10 @@ impl Supervisor {
         };
         let word = message.words().next().unwrap_or_default().to_owned();
         let argument = message.words().nth(1).unwrap_or_default().to_owned();
+        let late = message.words().nth(2).and_then(|count| count.parse().ok()).unwrap_or_default();
         match word.as_str() {
-            "start" => self.start(index, argument, message),
-            "exec" => self.exec(index, &argument, message),
+            "start" => self.start(index, argument, message.files, late),
+            "exec" => self.exec(index, &argument, message.files, late),
             "reap" => {
                 self.reap();
                 self.say(index, "ok", &[]);
@@ -65,8 +62,10 @@ impl Supervisor {
         self.processes.iter_mut().find(|process| process.container.as_deref() == Some(id))
     }
 
-    /// `start ID` with the cgroups to enter: the child becomes the container whose plan lies in its folder.
-    fn start(&mut self, index: usize, id: String, message: Message) {
+    /// `start ID LATE` with the cgroups to enter, of which the child enters the last `LATE` itself: it becomes the container whose plan lies
+    /// in its folder.
+    fn start(&mut self, index: usize, id: String, mut early: Vec<OwnedFd>, late: usize) {
+        let late = early.split_off(early.len().saturating_sub(late));
         let folder = record::container_dir(&self.dir, &id);
         let fifo = |name: &str, flags| open(folder.join(name), flags | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty());
         let spare = ["stdout", "stderr"].iter().filter_map(|name| fifo(name, OFlags::RDONLY).ok()).collect();
@@ -76,21 +75,22 @@ impl Supervisor {
             flags |= libc::CLONE_NEWPID;
         }
         let pod = self.dir.clone();
-        let cgroup = child::cgroup_folder(&message.files);
-        let made = child::clone_into(flags, cgroup, |status| process::become_container(&pod, &folder, status));
-        self.made(index, made, Some(id), spare, stdin, &message.files);
+        let cgroup = child::cgroup_folder(&early);
+        let made = child::clone_into(flags, cgroup, |status| process::become_container(&pod, &folder, &late, status));
+        self.made(index, made, Some(id), spare, stdin, &early);
     }
 
-    /// `exec ID` with the container's process handle, the specification, three streams, and the cgroups to enter.
-    fn exec(&mut self, index: usize, id: &str, mut message: Message) {
-        if message.files.len() < 5 {
+    /// `exec ID LATE` with the container's process handle, the specification, three streams, and the cgroups to enter.
+    fn exec(&mut self, index: usize, id: &str, mut files: Vec<OwnedFd>, late: usize) {
+        if files.len() < 5 {
             return self.say(index, "failed too few files", &[]);
         }
-        let cgroups = message.files.split_off(5);
-        let mut files = message.files.into_iter();
+        let mut cgroups = files.split_off(5);
+        let late = cgroups.split_off(cgroups.len().saturating_sub(late));
+        let mut files = files.into_iter();
         let (Some(target), Some(spec)) = (files.next(), files.next()) else { return };
         let folder = record::container_dir(&self.dir, id);
-        let joining = Joining { target, spec, streams: files.collect() };
+        let joining = Joining { target, spec, streams: files.collect(), late };
         // Children are made in the container's process namespace; one that has ended takes no more.
         let own = !self.spec.host_pid && !self.spec.share_processes;
         // SAFETY: both are plain calls; the caller's own process namespace does not change, that of its next children does.
