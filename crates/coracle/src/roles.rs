@@ -22,6 +22,14 @@ use tracing::info;
 
 use crate::{config, kubeconfig::write_private, notify};
 
+/// Has the allocator give freed memory back by a thread of its own. For processes that last and start no copies of themselves: a supervisor's
+/// children would wait for that thread for ever.
+fn give_memory_back() {
+    if let Err(error) = tikv_jemalloc_ctl::background_thread::write(true) {
+        tracing::debug!(%error, "freed memory goes back with the next allocations");
+    }
+}
+
 /// The API, and the controllers that speak to it in process.
 pub struct ServerRole {
     /// The folder of keys and data.
@@ -42,6 +50,7 @@ impl ServerRole {
     /// # Errors
     /// When the data cannot be opened, or an address cannot be listened on.
     pub async fn serve(self) -> anyhow::Result<()> {
+        give_memory_back();
         let folder = &self.data_dir;
         let mut settings = Settings::new(folder);
         settings.pki.addresses.extend(self.listen.iter().map(SocketAddr::ip).filter(|address| !address.is_unspecified()));
@@ -150,6 +159,7 @@ impl NodeRole {
     /// # Errors
     /// When the node cannot join, or the machine lacks something.
     pub async fn serve(self) -> anyhow::Result<()> {
+        give_memory_back();
         let name = self.settings.name.clone();
         if let Some(path) = &self.keeper {
             match runtime::keeper::Client::connect(path).await {
