@@ -6,6 +6,7 @@
 
 mod addresses;
 mod health_check;
+mod remembered;
 mod sources;
 mod worker;
 

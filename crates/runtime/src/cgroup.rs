@@ -16,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::container::Limits;
-use hierarchy::{Hierarchy, layout};
+use hierarchy::{Hierarchy, Layout, layout};
 pub use usage::{Usage, oom_kills, usage};
 
 /// How a container sees its cgroups.
@@ -46,7 +46,10 @@ fn folder(hierarchy: &Hierarchy, path: &str) -> PathBuf {
 
 /// Makes a cgroup, and those above it, in every hierarchy in use, with these bounds.
 pub fn create(path: &str, limits: &Limits) -> io::Result<()> {
-    let layout = layout()?;
+    create_in(layout()?, path, limits)
+}
+
+fn create_in(layout: &Layout, path: &str, limits: &Limits) -> io::Result<()> {
     for hierarchy in layout.for_limits(limits) {
         let folder = folder(hierarchy, path);
         if layout.unified {
@@ -58,12 +61,15 @@ pub fn create(path: &str, limits: &Limits) -> io::Result<()> {
             }
         }
     }
-    set(path, limits)
+    set_in(layout, path, limits)
 }
 
 /// Changes the bounds of one that exists; those that are `None` stay.
 pub fn set(path: &str, limits: &Limits) -> io::Result<()> {
-    let layout = layout()?;
+    set_in(layout()?, path, limits)
+}
+
+fn set_in(layout: &Layout, path: &str, limits: &Limits) -> io::Result<()> {
     for (controller, file, value) in files::values(limits, layout.unified) {
         let Some(hierarchy) = layout.find(controller) else { continue };
         let file = folder(hierarchy, path).join(file);
@@ -107,7 +113,10 @@ pub(crate) struct Doors {
 
 /// Opens the doors of a cgroup.
 pub(crate) fn doors(path: &str) -> io::Result<Doors> {
-    let layout = layout()?;
+    doors_in(layout()?, path)
+}
+
+fn doors_in(layout: &Layout, path: &str) -> io::Result<Doors> {
     let mut doors = Doors::default();
     for hierarchy in &layout.hierarchies {
         let folder = folder(hierarchy, path);

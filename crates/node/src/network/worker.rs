@@ -14,12 +14,13 @@ use k8s_openapi::api::core::v1::Node;
 use net::dns::{DnsServer, DnsSockets};
 use net::link::{LinkSettings, NodeLinks};
 use net::network_rules::{RuleTable, is_present};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::addresses::Addresses;
 use super::health_check::HealthChecks;
 use super::sources::{News, Sources};
-use super::{NetworkError, NetworkSettings, State};
+use super::{NetworkError, NetworkSettings, State, remembered};
 
 /// News that are taken at once; more wait for the next turn.
 const NEWS_A_TURN: usize = 4096;
@@ -44,7 +45,12 @@ pub(super) struct Worker {
 
 /// The zone that changes, the one that is read, and the server that reads it.
 struct Names {
+    facts: ZoneFacts,
     zone: Zone,
+    /// The zone is what an agent before this one heard; what is gone since is still in it.
+    is_remembered: bool,
+    /// Tells who writes down what is heard.
+    heard: Arc<Notify>,
     changed: bool,
     published: Arc<ArcSwap<Zone>>,
     server: Option<DnsServer>,
@@ -66,15 +72,10 @@ impl Worker {
         state: watch::Sender<State>,
     ) -> Result<Self, NetworkError> {
         let known = addresses.lock().unwrap_or_else(PoisonError::into_inner).pod_cidr();
-        let zone = Zone::new(ZoneFacts {
-            domain: settings.cluster_domain.to_ascii_lowercase(),
-            address: settings.dns_address,
-            networks: vec![IpNet::V4(settings.cluster_cidr), IpNet::V4(settings.service_cidr)],
-        });
-        let published = Arc::new(ArcSwap::from_pointee(zone.clone()));
+        let names = Names::remember(&settings);
         let mut worker = Self {
             settings,
-            names: Names { zone, changed: false, published, server: None },
+            names,
             health_checks: HealthChecks::default(),
             addresses,
             state,
@@ -92,7 +93,20 @@ impl Worker {
         Ok(worker)
     }
 
+    /// Answers names from what was heard before, until the API is heard in full.
+    fn answer_as_before(&mut self) {
+        if let Some(kernel) = self.kernel.as_ref().filter(|_| self.names.is_remembered)
+            && let Err(error) = self.names.catch_up(&self.settings, &kernel.links)
+        {
+            tracing::warn!(error = chain(&error), "names are not answered before the API is heard");
+        }
+    }
+
     pub(super) async fn run(mut self, sources: Sources, mut news: mpsc::UnboundedReceiver<News>) {
+        self.answer_as_before();
+        let sources = Arc::new(sources);
+        let keep = remembered::keep(self.settings.folder.clone(), Arc::clone(&sources), Arc::clone(&self.names.heard));
+        let _keeper = AbortOnDropHandle::new(tokio::spawn(keep));
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
         let mut failure: Option<String> = None;
         let mut turn = Vec::new();
@@ -200,6 +214,10 @@ impl Worker {
             // The caller may have stopped waiting.
             let _ = done.send(());
         }
+        self.names.forget_what_is_gone(sources);
+        if self.names.changed {
+            self.names.heard.notify_one();
+        }
         let named = self.names.catch_up(&self.settings, &kernel.links);
         let routed = if self.peers_changed {
             let beyond = self.settings.local_network_router.map(|router| (self.settings.local_network, router));
@@ -245,7 +263,36 @@ impl Worker {
 }
 
 impl Names {
-    /// Shows the zone as it is now, and begins to serve it. Not before the API was heard in full: better no answer than a wrong "no such name".
+    /// With what an agent before this one heard, if there was one.
+    fn remember(settings: &NetworkSettings) -> Self {
+        let facts = ZoneFacts {
+            domain: settings.cluster_domain.to_ascii_lowercase(),
+            address: settings.dns_address,
+            networks: vec![IpNet::V4(settings.cluster_cidr), IpNet::V4(settings.service_cidr)],
+        };
+        let mut zone = Zone::new(facts.clone());
+        let before = remembered::read(&settings.folder);
+        for before in &before {
+            before.services.iter().for_each(|service| zone.set_service(service));
+            before.slices.iter().for_each(|slice| zone.set_slice(slice));
+        }
+        let published = Arc::new(ArcSwap::from_pointee(zone.clone()));
+        Self { facts, zone, is_remembered: before.is_some(), heard: Arc::default(), changed: false, published, server: None }
+    }
+
+    /// Now that the API was heard in full, only what it said counts.
+    fn forget_what_is_gone(&mut self, sources: &Sources) {
+        if !std::mem::take(&mut self.is_remembered) {
+            return;
+        }
+        self.zone = Zone::new(self.facts.clone());
+        sources.services.list().iter().for_each(|service| self.zone.set_service(service));
+        sources.slices.list().iter().for_each(|slice| self.zone.set_slice(slice));
+        self.changed = true;
+    }
+
+    /// Shows the zone as it is now, and begins to serve it. Not before the API was heard in full, by this agent or the one before: better no
+    /// answer than a wrong "no such name".
     fn catch_up(&mut self, settings: &NetworkSettings, links: &NodeLinks) -> Result<(), NetworkError> {
         if std::mem::take(&mut self.changed) {
             self.published.store(Arc::new(self.zone.clone()));

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{folder, layout};
+use super::{folder, hierarchy::Layout, layout};
 
 /// What a cgroup has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,10 @@ fn table(file: &Path) -> HashMap<String, u64> {
 
 /// What a cgroup has used.
 pub fn usage(path: &str) -> io::Result<Usage> {
-    let layout = layout()?;
+    usage_in(layout()?, path)
+}
+
+pub(super) fn usage_in(layout: &Layout, path: &str) -> io::Result<Usage> {
     let place = |controller| layout.find(controller).map(|hierarchy| folder(hierarchy, path));
     let memory = place("memory").filter(|folder| folder.is_dir()).ok_or(io::ErrorKind::NotFound)?;
     let stat = table(&memory.join("memory.stat"));
@@ -67,7 +70,10 @@ pub fn usage(path: &str) -> io::Result<Usage> {
 
 /// How often the kernel killed one of its processes for want of memory.
 pub fn oom_kills(path: &str) -> u64 {
-    let Ok(layout) = layout() else { return 0 };
+    layout().map_or(0, |layout| oom_kills_in(layout, path))
+}
+
+pub(super) fn oom_kills_in(layout: &Layout, path: &str) -> u64 {
     let Some(hierarchy) = layout.find("memory") else { return 0 };
     let file = if layout.unified { "memory.events" } else { "memory.oom_control" };
     table(&folder(hierarchy, path).join(file)).get("oom_kill").copied().unwrap_or_default()

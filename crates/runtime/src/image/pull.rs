@@ -106,14 +106,4 @@ impl Fetch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loopback_is_told_by_name_and_number() {
-        for registry in ["localhost", "localhost:5000", "127.0.0.1:5000", "[::1]:5000"] {
-            assert!(is_loopback(registry), "{registry}");
-        }
-        assert!(!is_loopback("registry.example:5000") && !is_loopback("10.0.0.1"));
-    }
-}
+mod tests;
