@@ -7,6 +7,7 @@ mod conditions;
 mod phase;
 mod plan;
 mod recall;
+mod resize;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -14,13 +15,14 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec, ResourceRequirements};
 use serde::{Deserialize, Serialize};
 
 pub use admission::admit;
 pub use back_off::{BackOff, IMAGE_MAX_SECONDS, RESTART_MAX_SECONDS};
 pub use plan::{Action, Plan, Stop, plan, should_restart};
 pub use recall::recall;
+pub use resize::{Resize, infeasible, resize};
 pub use status::{Place, status};
 
 /// How far the ground of a pod (sandbox, address, policy, volumes) is.
@@ -128,6 +130,9 @@ pub struct ContainerFacts {
     pub image_id: String,
     /// The image's name as the store knows it, once known.
     pub image: String,
+    /// The resources by which it is bounded, once it ran.
+    #[serde(default)]
+    pub resources: Option<ResourceRequirements>,
 }
 
 impl ContainerFacts {
@@ -182,6 +187,9 @@ pub struct Facts {
     pub stop_began: Option<Timestamp>,
     /// Why it ended against its will.
     pub ended: Option<Ended>,
+    /// Why the node cannot give the containers what they ask for now.
+    #[serde(skip)]
+    pub resize_refused: Option<String>,
     /// By container name, init and ephemeral ones included.
     pub containers: BTreeMap<String, ContainerFacts>,
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Facts, Ground, containers, has_started, init_containers, is_ready, is_sidecar, spec};
+use super::{Facts, Ground, Resize, containers, has_started, init_containers, is_ready, is_sidecar, resize, spec};
 
 struct Verdict {
     kind: &'static str,
@@ -32,11 +32,32 @@ pub(super) fn conditions(pod: &Pod, facts: &Facts, phase: &str, now: Timestamp, 
         true => Verdict::yes("PodReadyToStartContainers"),
         false => Verdict::no("PodReadyToStartContainers", "", String::new()),
     };
-    let ours = [sandbox, initialized(pod, facts, phase), ready, ready_containers, Verdict::yes("PodScheduled")];
+    let mut ours = vec![sandbox, initialized(pod, facts, phase), ready, ready_containers, Verdict::yes("PodScheduled")];
+    ours.extend(resizes(pod, facts));
     let old = before.conditions.as_deref().unwrap_or_default();
     let mut all: Vec<PodCondition> = ours.iter().map(|verdict| condition(verdict, pod, now, old)).collect();
-    all.extend(old.iter().filter(|c| !ours.iter().any(|own| own.kind == c.type_)).cloned());
+    // Those of a resize are only there while it is under way.
+    let is_others = |c: &&PodCondition| !RESIZES.contains(&c.type_.as_str()) && !ours.iter().any(|own| own.kind == c.type_);
+    all.extend(old.iter().filter(is_others).cloned());
     all
+}
+
+const RESIZES: [&str; 2] = ["PodResizePending", "PodResizeInProgress"];
+
+/// Whether containers are to be bounded otherwise than they are.
+fn resizes(pod: &Pod, facts: &Facts) -> Option<Verdict> {
+    let lasting = containers(pod).iter().chain(init_containers(pod).iter().filter(|c| is_sidecar(c)));
+    let due = |c: &Container| {
+        let own = facts.container(&c.name);
+        own.runs() && resize(c, &own) != Resize::No
+    };
+    if !lasting.into_iter().any(due) {
+        return None;
+    }
+    Some(match &facts.resize_refused {
+        Some(why) => Verdict { reason: "Infeasible".into(), message: why.clone(), ..Verdict::yes(RESIZES[0]) },
+        None => Verdict::yes(RESIZES[1]),
+    })
 }
 
 fn condition(verdict: &Verdict, pod: &Pod, now: Timestamp, old: &[PodCondition]) -> PodCondition {

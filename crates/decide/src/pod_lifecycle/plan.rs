@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::{
-    ContainerFacts, Ended, Exit, Facts, Failure, Ground, has_started, init_containers, initialized_once, is_sidecar, spec,
+    ContainerFacts, Ended, Exit, Facts, Failure, Ground, Resize, has_started, init_containers, initialized_once, is_sidecar,
+    resize, spec,
 };
 
 /// How long an error that is not a crash (a missing config map, a refused user) waits before the next try, unless an event comes first.
@@ -242,6 +243,9 @@ fn broken(pod: &Pod, container: &Container, own: &ContainerFacts) -> Option<(Str
     };
     if own.hook_failed {
         return Some(("FailedPostStartHook".into(), grace(None)));
+    }
+    if resize(container, own) == Resize::Restart {
+        return Some((format!("Container {name} resize requires restart"), grace(None)));
     }
     if own.probed.startup == Some(false) {
         let message = format!("Container {name} failed startup probe, will be restarted");

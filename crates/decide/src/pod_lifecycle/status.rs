@@ -110,7 +110,7 @@ impl Ground<'_> {
             restart_count: own.restarts,
             state: Some(state),
             last_state: Some(last),
-            resources: ran.then(|| resources(container)),
+            resources: ran.then(|| own.resources.clone().unwrap_or_else(|| resources(container))),
             allocated_resources: requests(container).filter(|_| ran),
             volume_mounts: some(mounts(container)),
             ..ContainerStatus::default()

@@ -50,10 +50,8 @@ pub(super) async fn keep(folder: PathBuf, sources: Arc<Sources>, changed: Arc<No
 
 fn write(folder: &Path, sources: &Sources) -> std::io::Result<()> {
     let (services, slices) = (sources.services.list(), sources.slices.list());
-    let all = Borrowed {
-        services: services.iter().map(AsRef::as_ref).collect(),
-        slices: slices.iter().map(AsRef::as_ref).collect(),
-    };
+    let all =
+        Borrowed { services: services.iter().map(AsRef::as_ref).collect(), slices: slices.iter().map(AsRef::as_ref).collect() };
     let draft = folder.join(FILE).with_extension("draft");
     std::fs::write(&draft, serde_json::to_vec(&all)?)?;
     std::fs::rename(draft, folder.join(FILE))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Pod};
+use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Pod, ResourceRequirements};
 use runtime::container::Container as Running;
 use runtime::logs::LogFiles;
 use runtime::pod::PodError;
@@ -41,11 +41,20 @@ pub(super) struct Live {
     pub(super) tasks: JoinSet<()>,
     /// Who stops it.
     pub(super) stopping: Option<AbortOnDropHandle<()>>,
+    /// What its bounds are being changed to, or could not be.
+    pub(super) resizing: Option<ResourceRequirements>,
 }
 
 impl Live {
     pub(super) fn starting(cancelled: CancellationToken) -> Self {
-        Self { container: None, cancelled, kill_at: watch::Sender::new(None), tasks: JoinSet::new(), stopping: None }
+        Self {
+            container: None,
+            cancelled,
+            kill_at: watch::Sender::new(None),
+            tasks: JoinSet::new(),
+            stopping: None,
+            resizing: None,
+        }
     }
 
     pub(super) fn running(container: Running) -> Self {
@@ -71,6 +80,8 @@ pub(super) struct Started {
     pub(super) image: String,
     pub(super) image_id: String,
     pub(super) restart: i32,
+    /// By which it is bounded.
+    pub(super) resources: Option<ResourceRequirements>,
 }
 
 /// Why a container does not run.
@@ -143,7 +154,8 @@ pub(super) async fn start(starting: &Starting, cancelled: &CancellationToken) ->
     site.normal(pod, Some(name), "Started", "Container started".into());
     let shown = found.names.first().cloned().unwrap_or(image);
     let image_id = found.digests.first().cloned().unwrap_or(found.id);
-    Ok(Started { container, image: shown, image_id, restart: starting.restart })
+    let resources = Some(spec.resources.clone().unwrap_or_default());
+    Ok(Started { container, image: shown, image_id, restart: starting.restart, resources })
 }
 
 fn refused(starting: &Starting, error: &PodError) -> NotStarted {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use decide::pod_lifecycle::{Action, Ended, Facts, Ground as Stage, plan, recall};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,8 @@ pub(super) enum Event {
     Told(Result<(), kube::Error>),
     /// The object was removed, or could not be.
     Removed(bool),
+    /// A run is bounded by these resources now.
+    Resized(String, String, ResourceRequirements),
     /// Time for the status that was held back.
     Tell,
 }
@@ -143,6 +145,7 @@ impl Worker {
 
     /// Carries the plan out until it says nothing new; returns when to ask again.
     fn carry_out(&mut self) -> Option<Timestamp> {
+        self.resize();
         loop {
             let now = Timestamp::now();
             let plan = plan(&self.pod, &self.facts, now);
@@ -172,6 +175,7 @@ impl Worker {
                 self.removing = false;
                 self.done = well || self.gone;
             }
+            Event::Resized(name, id, resources) => self.resized(&name, &id, resources),
             Event::Tell => self.teller.due(),
             Event::Leave => {}
         }
@@ -185,7 +189,6 @@ impl Worker {
         if pod.metadata.deletion_timestamp.is_some() {
             self.preparing.cancel();
         }
-        self.resize(&pod);
         self.pod = pod;
         self.seen.send_replace(Arc::clone(&self.pod));
         self.teller.saw(&self.pod);

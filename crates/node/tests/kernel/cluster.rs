@@ -180,6 +180,31 @@ impl Cluster {
         self.agent = Some(agent);
     }
 
+    /// Ends every process of the pods and forgets what was in memory, as a restart of the machine does. The agent is not to run then.
+    pub fn lose_power(&self) {
+        let own = self.folder.path().display().to_string();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            let line = String::from_utf8_lossy(&std::fs::read(entry.path().join("cmdline")).unwrap_or_default()).into_owned();
+            if line.contains("pod-supervisor") && line.contains(&own) {
+                let _ =
+                    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL);
+            }
+        }
+        runtime::cgroup::kill(self.settings.cgroup.trim_start_matches('/')).unwrap();
+        self.unmount();
+    }
+
+    fn unmount(&self) {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let mut paths: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+        paths.retain(|path| Path::new(path).starts_with(self.folder.path()));
+        paths.sort_unstable();
+        for path in paths.into_iter().rev() {
+            let _ = rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+
     pub fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), "default")
     }
@@ -294,8 +319,9 @@ impl Cluster {
             agent.stop().await;
         }
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let own = self.folder.path().display().to_string();
-        let left: Vec<&str> = mounts.lines().filter(|line| line.contains(&own)).collect();
+        // The folder in memory is the node's, for the agent that comes next.
+        let (own, kept) = (self.folder.path().display().to_string(), format!("{} ", self.node_folder().join("run").display()));
+        let left: Vec<&str> = mounts.lines().filter(|line| line.contains(&own) && !line.contains(&kept)).collect();
         assert!(left.is_empty(), "mounts are left: {left:?}");
         self.shutdown.cancel();
         let _ = (&mut self.serving).await;
@@ -317,13 +343,7 @@ impl Drop for Cluster {
             let uid = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let _ = net::namespace::remove(&format!("coracle-pod-{uid}"));
         }
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let mut paths: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
-        paths.retain(|path| Path::new(path).starts_with(self.folder.path()));
-        paths.sort_unstable();
-        for path in paths.into_iter().rev() {
-            let _ = rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH);
-        }
+        self.unmount();
         for path in [self.settings.cgroup.trim_start_matches('/'), &cgroup] {
             let _ = runtime::cgroup::remove(path);
         }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use kube::api::{Api, DeleteParams, LogParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, LogParams, Patch, PatchParams};
 use libtest_mimic::Trial;
 use serde_json::json;
 
@@ -18,6 +19,8 @@ pub fn tests() -> Vec<Trial> {
         trial("hooks_run_and_grace_is_kept", hooks),
         trial("what_cannot_run_says_why", refusals),
         trial("an_agent_that_comes_back_finds_its_pods_as_they_are", adopts),
+        trial("a_machine_that_restarts_has_its_pods_back_as_the_api_remembers_them", recalls),
+        trial("a_container_gets_other_bounds_as_its_policy_says", resizes),
         trial("many_pods_at_once", many),
     ]
 }
@@ -219,6 +222,67 @@ async fn adopts() {
     let numbers: Vec<u32> = log.lines().filter_map(|line| line.strip_prefix("line ")?.parse().ok()).collect();
     assert!(numbers.len() > 40, "{} lines", numbers.len());
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "no line is missing: {numbers:?}");
+    cluster.stop().await;
+}
+
+async fn recalls() {
+    let mut cluster = Cluster::start().await;
+    let mut container = shell("c", "cat /data/x || echo fresh; echo kept > /data/x; touch /layer; exec sleep 3600");
+    container["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+    cluster.create("a", json!({ "volumes": [{ "name": "data", "emptyDir": {} }], "containers": [container] })).await;
+    cluster.create("once", json!({ "restartPolicy": "Never", "containers": [shell("c", "exec sleep 3600")] })).await;
+    cluster.running("a").await;
+    cluster.running("once").await;
+    assert!(cluster.log_until("a", "fresh").await.contains("fresh"));
+    cluster.agent.take().unwrap().stop().await;
+    cluster.lose_power();
+    cluster.start_agent().await;
+    let pod = cluster.until("a", |pod| restarts(pod) == 1 && is_ready(pod)).await;
+    let last = pod.status.unwrap().container_statuses.unwrap()[0].last_state.clone().unwrap().terminated.unwrap();
+    assert_eq!((last.exit_code, last.reason.as_deref()), (255, Some("Unknown")));
+    assert_eq!(cluster.log_until("a", "kept").await, "kept\n", "an empty directory outlives the machine's restart");
+    let ended = cluster.until("once", |pod| phase(pod) == "Failed").await;
+    assert_eq!(restarts(&ended), 0, "one that is never to run anew is not");
+    cluster.stop().await;
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    let first = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref()?.first());
+    first.map_or(0, |own| own.restart_count)
+}
+
+/// The limit of the first container as the status has it.
+fn limit(pod: &Pod, name: &str) -> Option<String> {
+    let own = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    own.resources.as_ref()?.limits.as_ref()?.get(name).map(|text| text.0.clone())
+}
+
+fn holds(pod: &Pod, condition: &str) -> bool {
+    let all = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    all.into_iter().any(|one| one.type_ == condition && one.status == "True")
+}
+
+async fn resizes() {
+    let cluster = Cluster::start().await;
+    let mut container = shell("c", "exec sleep 3600");
+    let resources = json!({ "requests": { "cpu": "100m", "memory": "32Mi" }, "limits": { "cpu": "200m", "memory": "64Mi" } });
+    container["resources"] = resources;
+    container["resizePolicy"] = json!([{ "resourceName": "memory", "restartPolicy": "RestartContainer" }]);
+    cluster.create("a", json!({ "terminationGracePeriodSeconds": 0, "containers": [container] })).await;
+    cluster.running("a").await;
+    let resize = async |resources: serde_json::Value| {
+        let patch = json!({ "spec": { "containers": [{ "name": "c", "resources": resources }] } });
+        cluster.pods().patch_subresource("resize", "a", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
+    };
+    resize(json!({ "limits": { "cpu": "400m" } })).await;
+    let pod = cluster.until("a", |pod| limit(pod, "cpu").as_deref() == Some("400m")).await;
+    assert_eq!(restarts(&pod), 0);
+    assert!(!holds(&pod, "PodResizeInProgress") && !holds(&pod, "PodResizePending"));
+    resize(json!({ "limits": { "memory": "96Mi" } })).await;
+    cluster.until("a", |pod| limit(pod, "memory").as_deref() == Some("96Mi") && restarts(pod) == 1 && is_ready(pod)).await;
+    resize(json!({ "limits": { "cpu": "9000" }, "requests": { "cpu": "9000" } })).await;
+    let pod = cluster.until("a", |pod| holds(pod, "PodResizePending")).await;
+    assert_eq!(limit(&pod, "cpu").as_deref(), Some("400m"), "what cannot be had changes nothing");
     cluster.stop().await;
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use decide::pod_lifecycle::{
-    Action, ContainerFacts, Ended, Exit, Failure, Ground as Stage, IMAGE_MAX_SECONDS, RESTART_MAX_SECONDS, Run, Stop,
+    Action, ContainerFacts, Ended, Exit, Failure, Ground as Stage, IMAGE_MAX_SECONDS, RESTART_MAX_SECONDS, Resize, Run, Stop,
+    infeasible, resize,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 use kube::api::{Api, DeleteParams, Preconditions};
 use tokio_util::sync::CancellationToken;
 
@@ -205,6 +206,7 @@ impl Worker {
                 own.probed = <_>::default();
                 own.hook_failed = false;
                 own.settled = false;
+                own.resources = started.resources;
                 let id = started.container.spec().id.clone();
                 let since = Timestamp::try_from(started.container.started()).unwrap_or(now);
                 own.run = Run::Running { id: format!("{uid}-{id}"), since };
@@ -324,31 +326,46 @@ impl Worker {
         live.stopping = Some(tokio_util::task::AbortOnDropHandle::new(tokio::spawn(run::stop(target, kill_at))));
     }
 
-    /// Gives running containers the bounds that a changed pod asks for.
-    pub(super) fn resize(&self, changed: &Pod) {
+    /// Gives running containers the bounds that their pod asks for now.
+    pub(super) fn resize(&mut self) {
         let Some(sandbox) = self.ground.as_ref().and_then(|ground| ground.sandbox.clone()) else { return };
+        self.facts.resize_refused = infeasible(&self.pod, &self.facts, &self.site.node.borrow());
+        if self.facts.resize_refused.is_some() || self.is_leaving() {
+            return;
+        }
         let mut wanted = Vec::new();
-        for (name, live) in &self.live {
-            let (old, new) = (self.spec_of(name), run::container_of(changed, name));
-            let (Some(old), Some(new), Some(running)) = (old, new, &live.container) else { continue };
-            if old.resources != new.resources {
-                wanted.push((running.spec().id.clone(), container::limits_of(&new)));
+        for (name, live) in &mut self.live {
+            let (Some(spec), Some(running)) = (run::container_of(&self.pod, name), &live.container) else { continue };
+            let resources = spec.resources.clone().unwrap_or_default();
+            if resize(&spec, &self.facts.container(name)) == Resize::InPlace && live.resizing.as_ref() != Some(&resources) {
+                live.resizing = Some(resources.clone());
+                wanted.push((name.clone(), running.spec().id.clone(), container::limits_of(&spec), resources));
             }
         }
         if wanted.is_empty() {
             return;
         }
-        let all = container::pod_limits(changed);
+        let (all, events) = (container::pod_limits(&self.pod), self.events.clone());
         tokio::spawn(async move {
             // The pod's own bounds are widened before and narrowed after those of its containers.
             let _ = sandbox.set_limits(None, &all).await;
-            for (id, limits) in wanted {
-                if let Err(error) = sandbox.set_limits(Some(&id), &limits).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a container keeps its bounds");
+            for (name, id, limits, resources) in wanted {
+                match sandbox.set_limits(Some(&id), &limits).await {
+                    Ok(()) => drop(events.send(Event::Resized(name, id, resources))),
+                    Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a container keeps its bounds"),
                 }
             }
             let _ = sandbox.set_limits(None, &all).await;
         });
+    }
+
+    pub(super) fn resized(&mut self, name: &str, id: &str, resources: ResourceRequirements) {
+        if self.is_run(name, id) {
+            self.own(name).resources = Some(resources);
+            if let Some(live) = self.live.get_mut(name) {
+                live.resizing = None;
+            }
+        }
     }
 
     fn is_leaving(&self) -> bool {
