@@ -272,7 +272,7 @@ impl Names {
         };
         let mut zone = Zone::new(facts.clone());
         let before = remembered::read(&settings.folder);
-        for before in &before {
+        if let Some(before) = &before {
             before.services.iter().for_each(|service| zone.set_service(service));
             before.slices.iter().for_each(|slice| zone.set_slice(slice));
         }
