@@ -33,6 +33,15 @@ pub const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
 const NODE_PREFIX: &str = "system:node:";
 const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
+/// The label of a local volume whose value is the [`node_label`] of the node that has its folder. A node selects its own by it.
+pub const VOLUME_NODE_LABEL: &str = "coracle.dev/node";
+
+/// A node's name as the value of a label: what fits in.
+pub fn node_label(node: &str) -> &str {
+    let end = node.char_indices().map(|(at, _)| at).find(|at| *at >= 63).unwrap_or(node.len());
+    node[..end].trim_end_matches(|letter: char| !letter.is_ascii_alphanumeric())
+}
+
 impl Identity {
     /// A user with a name and groups, without uid and extra.
     pub fn new(name: impl Into<String>, groups: impl IntoIterator<Item = impl Into<String>>) -> Self {

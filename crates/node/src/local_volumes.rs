@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::client::Cache;
 use ::client::cache::Options;
+use api::identity::{VOLUME_NODE_LABEL, node_label};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::{Api, Patch, PatchParams};
@@ -18,7 +19,9 @@ const FINALIZER: &str = "coracle.dev/local-path";
 
 /// Follows the volumes for as long as it is polled.
 pub(crate) async fn follow(site: Arc<Site>) {
-    let cache: Arc<Cache<PersistentVolume>> = Cache::start(site.client.clone(), Options::default());
+    // A node may see no others.
+    let labels = format!("{VOLUME_NODE_LABEL}={}", node_label(&site.name));
+    let cache: Arc<Cache<PersistentVolume>> = Cache::start(site.client.clone(), Options { labels, ..Options::default() });
     let mut changes = cache.changes();
     while let Some(change) = changes.next().await {
         let Some(volume) = change.new.filter(|volume| is_ours_to_end(volume, &site.name)) else { continue };

@@ -153,6 +153,9 @@ pub async fn mutate(review: &mut Review<'_>, state: &State) -> Result<(), Status
     service_account::wait_for_default(review, state).await;
     let ground = Ground { objects: state, security: &state.security };
     run(PLUGINS, review, &ground, |plugin| plugin.mutate)?;
+    if !state.has_mutators() {
+        return Ok(());
+    }
     let before = review.object.clone();
     let mutations = crate::policy::mutate(review, state)?;
     crate::webhook::mutate(review, state).await?;

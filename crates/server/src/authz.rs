@@ -47,6 +47,8 @@ pub struct ResourceTarget<'a> {
     pub name: &'a str,
     /// `metadata.name=x` of a list's or watch's field selector: the node authorizer needs it.
     pub field_selector: &'a str,
+    /// The label selector of a list or watch.
+    pub label_selector: &'a str,
 }
 
 impl Attributes<'_> {

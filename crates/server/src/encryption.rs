@@ -104,6 +104,20 @@ impl Encryption {
         Ok(())
     }
 
+    /// Takes the key file in as it is now: someone may have put a new first key into it.
+    pub fn reload(&self) -> Result<(), EncryptionError> {
+        let read = |source| EncryptionError::ReadKeys { path: self.path.clone(), source };
+        let text = Zeroizing::new(fs::read_to_string(&self.path).map_err(read)?);
+        let keys = parse(&text, &self.path)?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
+    }
+
+    /// How many keys there are; more than one while older ones are on their way out.
+    pub fn count(&self) -> usize {
+        self.current().len()
+    }
+
     /// Forgets every key but the newest: only after all values were written anew.
     pub fn forget_old(&self) -> Result<(), EncryptionError> {
         let read = |source| EncryptionError::ReadKeys { path: self.path.clone(), source };

@@ -25,6 +25,7 @@ mod policy;
 mod protobuf;
 mod render;
 mod request;
+mod rotation;
 pub mod security;
 mod security_feed;
 pub mod signing;
@@ -66,6 +67,7 @@ impl Server {
         let feeds = security_feed::start(&state).await.map_err(OpenError::WriteFirstObjects)?;
         custom_kinds::load(&state);
         aggregation::start(&state);
+        rotation::resume(&state);
         Ok(Self { state, _feeds: feeds })
     }
 

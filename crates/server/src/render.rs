@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use crate::body::{self, Body};
 
-pub use entry::object;
+pub use entry::{is_plain, object, splice};
 pub use table::{Rows, row, table_head};
 
 const JSON: &str = "application/json";

@@ -20,7 +20,7 @@ use crate::{
     metrics::Labels,
     path::{self, Query, ResourcePath},
     render::{self, Form},
-    subresource, verb,
+    rotation, subresource, verb,
 };
 
 /// A request about a resource, after its first steps.
@@ -113,13 +113,17 @@ where
     if let Some(service) = aggregation::find(state, parts.uri.path()) {
         return aggregation::serve(state, &identity, &service, parts, body).await;
     }
+    if rotation::is_asked(&parts) {
+        return rotation::serve(state, &parts, &query).await;
+    }
     let Some(path) = path else { return discovery::serve(state, &parts, &query) };
     let kinds = state.kinds();
     let found = kinds.by_resource(&path.group, &path.version, &path.resource);
     let Some((kind, version)) = found else { return Err(Status::no_such_resource()) };
     let version = kind.versions.iter().position(|candidate| candidate.name == version.name).unwrap_or(0);
     let form = Form::negotiate(&parts.headers)?;
-    let kind = Arc::clone(kind);
+    let selector = query.get("fieldSelector").unwrap_or_default();
+    let kind = authz::node::seen_by(&identity, verb, kind, &path.name, selector);
     let call = Call { state: Arc::clone(state), identity, verb, path, kind, version, query, parts, form, now: Timestamp::now() };
     check_exists(&call)?;
     if verb::connect::connects(&call.path.group, &call.path.resource, &call.path.subresource) {
@@ -227,6 +231,7 @@ fn allow(
             namespace: &path.namespace,
             name: if path.name.is_empty() { pinned.unwrap_or_default() } else { &path.name },
             field_selector: selector,
+            label_selector: query.get("labelSelector").unwrap_or_default(),
         }),
     };
     let attributes = Attributes { identity, verb, target };

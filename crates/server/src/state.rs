@@ -84,6 +84,10 @@ pub struct State {
     kinds: Arc<ArcSwap<KindTable>>,
     /// What extensions serve.
     pub(crate) served: crate::aggregation::Served,
+    /// The keys of encryption at rest.
+    pub(crate) encryption: Arc<Encryption>,
+    /// One rotation of them at a time.
+    pub(crate) rotating: tokio::sync::Mutex<()>,
     /// Compiled rules of custom kinds.
     pub(crate) rules: crate::expression::Rules,
 }
@@ -97,11 +101,13 @@ impl State {
         let encryption = Encryption::open(&settings.encryption_keys, is_secret, settings.store.join("format").exists())
             .map_err(OpenError::OpenEncryption)?;
         let kinds = Arc::new(ArcSwap::from_pointee(KindTable::built_in()));
-        let seal: Arc<dyn Seal> = Arc::new(encryption);
+        let encryption = Arc::new(encryption);
+        let seal: Arc<dyn Seal> = Arc::<Encryption>::clone(&encryption);
         let store = Store::open(store::Settings::new(&settings.store), Projection::new(Arc::clone(&kinds)), seal)
             .await
             .map_err(OpenError::OpenStore)?;
-        Ok(Self { security, store, settings, kinds, served: <_>::default(), rules: <_>::default() })
+        let (served, rotating, rules) = Default::default();
+        Ok(Self { security, store, settings, kinds, served, encryption, rotating, rules })
     }
 
     /// The kinds as they are now.

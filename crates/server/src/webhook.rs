@@ -198,6 +198,13 @@ fn take_warnings(review: &mut Review<'_>, response: &Value) {
 }
 
 impl State {
+    /// Whether anyone outside may change writes at all; in most clusters nobody does.
+    pub(crate) fn has_mutators(&self) -> bool {
+        let snapshot = self.snapshot();
+        let any = |resource: &str| snapshot.range(&format!("/{GROUP}/{resource}/"), None).next().is_some();
+        any("mutatingwebhookconfigurations") || any("mutatingadmissionpolicybindings")
+    }
+
     /// Objects of a kind by which the server is configured, by name; quick when there are none.
     pub(crate) fn configurations(&self, group: &str, resource: &str) -> Vec<Value> {
         let mut found: Vec<Value> =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::{
     apply::{self, Manager},
-    document::{Value, meta},
+    document::{Map, Value, meta},
     rules::RuleContext,
     schema,
     status::{FieldError, Reason, Status},
@@ -44,6 +44,8 @@ pub struct Written {
     pub created: bool,
     /// What the client should be told although it went well.
     pub warnings: Vec<String>,
+    /// The bytes that were stored and their revision, if something was.
+    pub stored: Option<(Bytes, Revision)>,
 }
 
 /// A change: from the current object to the one that is wanted, both in the stored version.
@@ -73,7 +75,7 @@ pub async fn write(call: &Call, name: &str, options: &Options, wanted: impl Want
         let (new, warnings) = prepare(call, name, options, old.as_ref(), &wanted).await?;
         let created = old.is_none();
         if let Some(old) = old.filter(|old| same(old, &new)) {
-            return Ok(Written { object: old, created, warnings });
+            return Ok(Written { object: old, created, warnings, stored: None });
         }
         let finished = !created && is_finished(&new);
         if options.dry_run {
@@ -81,23 +83,22 @@ pub async fn write(call: &Call, name: &str, options: &Options, wanted: impl Want
             if let Some(current) = &current {
                 meta::set(&mut object, "resourceVersion", current.modified.to_string());
             }
-            return Ok(Written { object, created, warnings });
+            return Ok(Written { object, created, warnings, stored: None });
         }
-        let committed = match &call.kind.conversion {
-            None => commit(call, &key, current.as_deref(), &new, finished).await,
+        let bytes = match &call.kind.conversion {
+            None => Bytes::from(new.to_json()),
             Some(_) => {
                 let place = call.kind.storage_api_version();
-                let stored = conversion::one(&call.state, &call.kind, new.clone(), &place).await?;
-                commit(call, &key, current.as_deref(), &stored, finished).await
+                Bytes::from(conversion::one(&call.state, &call.kind, new.clone(), &place).await?.to_json())
             }
         };
-        match committed {
+        match commit(call, &key, current.as_deref(), &new, bytes.clone(), finished).await {
             Ok(revision) => {
                 let mut object = new;
                 meta::set(&mut object, "resourceVersion", revision.to_string());
                 crate::custom_kinds::noticed(&call.state, &call.kind).await;
                 crate::aggregation::noticed(&call.state, &call.kind, name);
-                return Ok(Written { object, created, warnings });
+                return Ok(Written { object, created, warnings, stored: (!finished).then_some((bytes, revision)) });
             }
             Err(CommitError::Conflict { .. }) => {}
             Err(error) => return Err(commit_failed(&error)),
@@ -306,19 +307,26 @@ fn order_head(object: &mut Value) {
 
 /// Whether nothing would change, the time of the managers' record aside.
 fn same(old: &Value, new: &Value) -> bool {
-    let mut old = old.clone();
-    old.remove_at(&["metadata", "resourceVersion"]);
-    let mut new = new.clone();
-    let managed = |object: &mut Value| object.remove_at(&["metadata", "managedFields"]);
-    let (old_managed, new_managed) = (managed(&mut old), managed(&mut new));
-    let timeless = |value: Option<Value>| {
-        let mut list = value.unwrap_or_default();
-        for entry in list.as_array_mut().into_iter().flatten() {
-            entry.remove_at(&["time"]);
-        }
-        list
+    const ASIDE: [&str; 2] = ["resourceVersion", "managedFields"];
+    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return false };
+    let alike = |old: &Map, new: &Map, aside: &[&str]| {
+        let fields = |map: &Map| map.keys().filter(|name| !aside.contains(name)).count();
+        let same = |(name, value): (&str, &Value)| aside.contains(&name) || old.get(name) == Some(value);
+        fields(old) == fields(new) && new.iter().all(same)
     };
-    old == new && timeless(old_managed) == timeless(new_managed)
+    let empty = Map::new();
+    let before = old.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
+    let after = new.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
+    alike(old, new, &["metadata"]) && alike(before, after, &ASIDE) && timeless(before) == timeless(after)
+}
+
+/// The managers' record without its times.
+fn timeless(metadata: &Map) -> Value {
+    let mut list = metadata.get("managedFields").cloned().unwrap_or_default();
+    for entry in list.as_array_mut().into_iter().flatten() {
+        entry.remove_at(&["time"]);
+    }
+    list
 }
 
 /// An object that is being deleted, and whose last finalizer is gone, goes now.
@@ -335,10 +343,11 @@ async fn commit(
     key: &Arc<str>,
     current: Option<&Entry<Fields>>,
     new: &Value,
+    bytes: Bytes,
     finished: bool,
 ) -> Result<Revision, CommitError> {
     let expect = current.map_or(Expect::Absent, |entry| Expect::Revision(entry.modified));
-    let op = if finished { Op::Delete } else { Op::Put(Bytes::from(new.to_json())) };
+    let op = if finished { Op::Delete } else { Op::Put(bytes) };
     // The heartbeats of nodes are worth no write to the disk: a crash that loses one loses nothing.
     let durable = !key.starts_with("/coordination.k8s.io/leases/kube-node-lease/");
     let mut changes = vec![Change { key: Arc::clone(key), expect, op, durable }];
@@ -409,7 +418,8 @@ pub async fn replace(
     new.remove_at(&["metadata", "resourceVersion"]);
     crate::custom_kinds::settle(&call.kind, &mut new);
     order_head(&mut new);
-    match commit(call, &entry.key, Some(entry), &new, gone).await {
+    let bytes = Bytes::from(new.to_json());
+    match commit(call, &entry.key, Some(entry), &new, bytes, gone).await {
         Ok(revision) => {
             crate::custom_kinds::noticed(&call.state, &call.kind).await;
             crate::aggregation::noticed(&call.state, &call.kind, meta::name(old));

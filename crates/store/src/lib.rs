@@ -46,6 +46,17 @@ pub trait Seal: Send + Sync + 'static {
     fn open(&self, key: &str, disk: &[u8]) -> Result<Vec<u8>, SealError>;
 }
 
+/// Why the values on disk could not be written anew. They are there as they were.
+#[derive(Debug, Clone, Error)]
+pub enum RewriteError {
+    /// The disk did not take it.
+    #[error("the values could not be written anew")]
+    Write(#[source] Arc<std::io::Error>),
+    /// The store has stopped.
+    #[error("the store has stopped")]
+    Stopped,
+}
+
 /// Why bytes could not be sealed or opened.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error("{0}")]

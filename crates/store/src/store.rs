@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
-    Change, CommitError, Compacted, OpenError, Project, Revision, Seal, Settings, Snapshot, Watch,
+    Change, CommitError, Compacted, OpenError, Project, Revision, RewriteError, Seal, Settings, Snapshot, Watch,
     backend::{
         Backend as _,
         embedded::{BackupError, Embedded},
@@ -34,6 +34,7 @@ pub(crate) struct Shared<P: Project> {
 impl<P: Project> Shared<P> {
     /// Makes changes visible and wakes whom they concern.
     pub(crate) fn apply(&self, changes: Vec<Applied>) {
+        self.bells.note(&changes);
         let events = self.index.apply(changes);
         self.bells.ring(events.iter().map(|event| &*event.entry.key));
     }
@@ -98,6 +99,14 @@ impl<P: Project> Store<P> {
     /// Forgets the changes up to `revision`. Only for tests and operators: the history is bounded by itself.
     pub fn compact(&self, revision: Revision) {
         self.shared.index.compact(revision);
+    }
+
+    /// Writes every value on disk anew, sealed as values are sealed now. When this returns nothing is left that was sealed before.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub async fn rewrite(&self) -> Result<(), RewriteError> {
+        self.backend.rewrite().await
     }
 
     /// Writes everything as it is now into a fresh folder, from which [`crate::restore`] makes a store again.

@@ -4,13 +4,19 @@
 use std::{
     collections::BTreeMap,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::{Compacted, Entry, Project, Revision, index::Index};
+use crate::{
+    Compacted, Entry, Project, Revision,
+    index::{Applied, Index},
+};
 
 /// Most events that one [`Batch`] carries, so that a reader far behind does not hold the history for long.
 const BATCH_MAX: usize = 512;
@@ -53,7 +59,14 @@ pub struct Watch<P: Project> {
     prefix: Arc<str>,
     place: Revision,
     index: Weak<Index<P>>,
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
+}
+
+/// Wakes the watches of one prefix.
+pub(crate) struct Bell {
+    rung: Notify,
+    /// The last change that concerned them.
+    last: AtomicU64,
 }
 
 impl<P: Project> Watch<P> {
@@ -64,7 +77,7 @@ impl<P: Project> Watch<P> {
     pub async fn next(&mut self) -> Result<Batch<P::Fields>, WatchError> {
         loop {
             let bell = Arc::clone(&self.bell);
-            let mut rung = pin!(bell.notified());
+            let mut rung = pin!(bell.rung.notified());
             // Listen first, look second: a change between the two rings the bell that is already heard.
             rung.as_mut().enable();
             let batch = self.poll()?;
@@ -82,6 +95,11 @@ impl<P: Project> Watch<P> {
     pub fn poll(&mut self) -> Result<Batch<P::Fields>, WatchError> {
         let index = self.index.upgrade().ok_or(WatchError::Closed)?;
         let history = index.lock();
+        // Where nothing happened since, nothing was lost.
+        let is_quiet = self.bell.last.load(Ordering::Acquire) <= self.place;
+        if self.place < history.floor && is_quiet {
+            self.place = history.floor;
+        }
         if self.place < history.floor {
             return Err(WatchError::Compacted(Compacted { asked: self.place, oldest: history.floor }));
         }
@@ -108,21 +126,36 @@ impl<P: Project> Watch<P> {
 /// The bells of all watches, one a prefix: a change wakes only those whom it concerns.
 #[derive(Default)]
 pub(crate) struct Bells {
-    by_prefix: Mutex<BTreeMap<Arc<str>, Weak<Notify>>>,
+    by_prefix: Mutex<BTreeMap<Arc<str>, Weak<Bell>>>,
 }
 
 impl Bells {
     /// A watch of the changes under `prefix` after `from`.
     pub(crate) fn watch<P: Project>(&self, index: &Arc<Index<P>>, prefix: &str, from: Revision) -> Result<Watch<P>, Compacted> {
-        let floor = index.lock().floor;
+        let mut bells = self.lock();
+        let (floor, last) = {
+            let history = index.lock();
+            (history.floor, history.last)
+        };
         if from < floor {
             return Err(Compacted { asked: from, oldest: floor });
         }
-        let mut bells = self.lock();
         let prefix: Arc<str> = prefix.into();
-        let bell = bells.get(&prefix).and_then(Weak::upgrade).unwrap_or_default();
+        // What a new bell did not hear may have been anything.
+        let fresh = || Arc::new(Bell { rung: Notify::new(), last: AtomicU64::new(last) });
+        let bell = bells.get(&prefix).and_then(Weak::upgrade).unwrap_or_else(fresh);
         bells.insert(Arc::clone(&prefix), Arc::downgrade(&bell));
         Ok(Watch { prefix, place: from, index: Arc::downgrade(index), bell })
+    }
+
+    /// Notes changes before they can be seen.
+    pub(crate) fn note(&self, changes: &[Applied]) {
+        for (prefix, bell) in self.lock().iter() {
+            let concerned = changes.iter().rev().find(|change| change.key.starts_with(&**prefix));
+            if let (Some(change), Some(bell)) = (concerned, bell.upgrade()) {
+                bell.last.fetch_max(change.revision, Ordering::AcqRel);
+            }
+        }
     }
 
     /// Wakes the watches that these keys concern, and forgets prefixes that nobody watches.
@@ -130,13 +163,13 @@ impl Bells {
         self.lock().retain(|prefix, bell| {
             let Some(bell) = bell.upgrade() else { return false };
             if keys.clone().any(|key| key.starts_with(&**prefix)) {
-                bell.notify_waiters();
+                bell.rung.notify_waiters();
             }
             true
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Weak<Notify>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Weak<Bell>>> {
         self.by_prefix.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,7 +183,7 @@ impl Drop for Bells {
 impl Bells {
     fn ring_all(&self) {
         for bell in self.lock().values().filter_map(Weak::upgrade) {
-            bell.notify_waiters();
+            bell.rung.notify_waiters();
         }
     }
 }

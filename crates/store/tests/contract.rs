@@ -127,6 +127,22 @@ async fn a_watch_from_before_what_is_kept_is_refused_and_a_slow_one_is_told() {
 }
 
 #[tokio::test]
+async fn a_watch_where_nothing_happens_loses_nothing_by_what_is_forgotten_elsewhere() {
+    let opened = Opened::fresh().await;
+    let mut quiet = opened.store.watch("/quiet/", 0).unwrap();
+    assert!(quiet.poll().unwrap().events.is_empty());
+    for i in 0..3 {
+        let last = opened.store.commit(put(&format!("/busy/{i}"), "", Expect::Any)).await.unwrap();
+        opened.store.compact(last);
+    }
+    opened.store.commit(put("/quiet/a", "", Expect::Any)).await.unwrap();
+    assert_eq!(quiet.poll().unwrap().events.len(), 1);
+    let last = opened.store.commit(put("/quiet/b", "", Expect::Any)).await.unwrap();
+    opened.store.compact(last);
+    assert!(quiet.poll().is_err(), "this one was lost");
+}
+
+#[tokio::test]
 async fn the_history_is_bounded_by_count_and_a_watch_that_keeps_up_is_not_disturbed() {
     let opened = Opened::fresh().await;
     let first = opened.store.commit(put("/a", "1", Expect::Absent)).await.unwrap();

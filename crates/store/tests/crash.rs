@@ -135,6 +135,47 @@ async fn a_backup_makes_the_same_store_in_a_fresh_folder_and_a_cut_one_is_refuse
     assert!(store::restore(&backup, &opened.folder.path().join("other"), &store::Unsealed).is_err());
 }
 
+/// Marks what it seals by a letter that can be changed, and opens whatever is marked by one.
+struct Marks(std::sync::atomic::AtomicU8);
+
+impl store::Seal for Marks {
+    fn seal(&self, _: &str, plain: &[u8]) -> Result<Vec<u8>, store::SealError> {
+        Ok([b"<sealed by ", &[self.0.load(std::sync::atomic::Ordering::Relaxed)][..], b">", plain].concat())
+    }
+
+    fn open(&self, _: &str, disk: &[u8]) -> Result<Vec<u8>, store::SealError> {
+        Ok(disk[13..].to_vec())
+    }
+}
+
+#[tokio::test]
+async fn after_a_rewrite_nothing_on_disk_is_sealed_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let marks = std::sync::Arc::new(Marks(b'a'.into()));
+    let open = async || {
+        let seal: std::sync::Arc<dyn store::Seal> = marks.clone();
+        store::Store::open(Settings::new(folder.path()), fixture::Length, seal).await.unwrap()
+    };
+    let store = open().await;
+    let holds = |mark: &str| {
+        let files = fs::read_dir(folder.path()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap_or_default());
+        files.into_iter().any(|bytes| bytes.windows(mark.len()).any(|part| part == mark.as_bytes()))
+    };
+    for round in [b'b', b'c'] {
+        store.commit(put("/a", "one", Expect::Any)).await.unwrap();
+        let before = format!("<sealed by {}>", char::from(round - 1));
+        assert!(holds(&before));
+        marks.0.store(round, std::sync::atomic::Ordering::Relaxed);
+        store.commit(put("/b", "two", Expect::Any)).await.unwrap();
+        store.rewrite().await.unwrap();
+        assert!(!holds(&before), "something is sealed as before");
+        store.rewrite().await.unwrap();
+    }
+    drop(store);
+    let store = open().await;
+    assert_eq!((store.snapshot().len(), store.snapshot().revision()), (2, 4));
+}
+
 #[tokio::test]
 async fn an_idle_store_writes_nothing_and_heartbeats_write_nothing_either() {
     let opened = Opened::fresh().await;

@@ -1,5 +1,6 @@
 //! Volumes of the class `local-path`: a folder on the chosen node. The volume object is made here; the folder is the node's to make.
 
+use api::identity::{VOLUME_NODE_LABEL, node_label};
 use decide::volume_binding::plan::OUR_PROVISIONER;
 use decide::volume_binding::{Claim, SELECTED_NODE};
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
@@ -101,6 +102,7 @@ impl Binder {
         let volume = json!({
             "metadata": {
                 "name": name, "finalizers": [FINALIZER],
+                "labels": {VOLUME_NODE_LABEL: node_label(&node_name)},
                 "annotations": {PROVISIONED_BY: OUR_PROVISIONER, NODE: node_name},
             },
             "spec": {

@@ -76,7 +76,12 @@ impl Teller {
     pub(super) fn is_quiet(&self, pod: &Pod, facts: &Facts) -> bool {
         // A status that the API refuses for good must not keep a pod from going.
         let refused = self.failures > FAILURES_MAX;
-        self.closed || (self.writing.is_none() && (refused || self.wanted(pod, facts) == self.known))
+        self.closed || (self.writing.is_none() && (refused || self.is_known(&self.wanted(pod, facts))))
+    }
+
+    /// Whether the API holds this. It keeps times to the second: what differs in less is the same.
+    fn is_known(&self, wanted: &PodStatus) -> bool {
+        *wanted == self.known || patch(&self.known, wanted, &self.uid).is_none()
     }
 
     /// Writes what changed, now or a little later.
@@ -85,7 +90,7 @@ impl Teller {
             return;
         }
         let wanted = self.wanted(pod, facts);
-        if wanted == self.known {
+        if self.is_known(&wanted) {
             return;
         }
         if !self.due && !is_urgent(&self.known, &wanted) {
@@ -244,6 +249,13 @@ mod tests {
         assert_eq!(found["status"]["message"], Value::Null);
         assert_eq!(found["status"]["conditions"].as_array().unwrap().len(), 1);
         assert_eq!(patch(&new, &new, "u"), None);
+        let finer = PodStatus {
+            start_time: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time("2026-01-01T00:00:00.5Z".parse().unwrap())),
+            ..new.clone()
+        };
+        let told = parsed(serde_json::to_value(&finer).unwrap());
+        assert_ne!(finer, told);
+        assert_eq!(patch(&told, &finer, "u"), None, "the API keeps times to the second");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod pod_certificate;
 
 use super::{Ground, Operation, Review, service_account::secret_names};
+use crate::authz::node::VOLUME_NODE;
 use api::document::{Map, Value, meta};
 use api::status::Status;
 use std::collections::BTreeSet;
@@ -39,6 +40,7 @@ pub(super) fn validate(review: &mut Review<'_>, ground: &Ground<'_>) -> Result<(
             Err(review.forbidden(format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed")))
         }
         ("", "nodes", _) => own_node(review, node),
+        ("", "persistentvolumes", _) => volume(review, node),
         ("", "persistentvolumeclaims", "status") => claim_status(review, node),
         ("", "persistentvolumeclaims", _) => Err(review.forbidden("may only update PVC status")),
         ("", "serviceaccounts", "token") => token(review, ground, node),
@@ -157,6 +159,28 @@ fn claim_status(review: &Review<'_>, node: &str) -> Result<(), Status> {
     }
     Err(review
         .forbidden(format!("node {node:?} is not allowed to update fields other than status.quantity and status.conditions")))
+}
+
+/// A node takes the finalizer of a volume away whose folder it removed, and changes nothing else.
+fn volume(review: &Review<'_>, node: &str) -> Result<(), Status> {
+    let Some(old) = review.old.filter(|_| review.operation == Operation::Update && review.subresource.is_empty()) else {
+        return Err(review.forbidden(format!("unexpected operation {:?}", review.operation.as_str())));
+    };
+    if meta::annotation(old, VOLUME_NODE) != Some(node) {
+        return Err(review.forbidden(format!("node {node:?} can only update volumes whose folder it has")));
+    }
+    let bare = |volume: &Value| {
+        let mut volume = volume.clone();
+        for field in ["finalizers", "resourceVersion", "managedFields"] {
+            volume.remove_at(&["metadata", field]);
+        }
+        volume
+    };
+    let added = meta::finalizers(review.object).any(|finalizer| !meta::has_finalizer(old, finalizer));
+    if bare(old) == bare(review.object) && !added {
+        return Ok(());
+    }
+    Err(review.forbidden(format!("node {node:?} can only remove finalizers of volumes")))
 }
 
 fn own_node(review: &Review<'_>, node: &str) -> Result<(), Status> {

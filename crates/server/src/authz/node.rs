@@ -3,8 +3,13 @@
 //! the `NodeRestriction` admission plugin, which sees the objects.
 
 mod graph;
+mod neighbours;
 
+pub(crate) use graph::VOLUME_NODE;
 pub use graph::{Graph, NeededKind, Source, pod_needs};
+pub(crate) use neighbours::seen_by;
+
+use api::identity::{VOLUME_NODE_LABEL, node_label};
 
 use super::{Attributes, Decision, ResourceTarget, Target, bootstrap};
 
@@ -29,9 +34,7 @@ impl Graph {
                 ("", "secrets") => return self.namespaced(node, NeededKind::Secret, verb, target),
                 ("", "configmaps") => return self.namespaced(node, NeededKind::ConfigMap, verb, target),
                 ("", "persistentvolumeclaims") => return self.claim(node, verb, target),
-                ("", "persistentvolumes") => {
-                    return get_alone(verb, target, |name| self.volume_needed(name, node), node);
-                }
+                ("", "persistentvolumes") => return self.volume(node, verb, target),
                 ("storage.k8s.io", "volumeattachments") => {
                     return get_alone(verb, target, |name| self.attached_to(name, node), node);
                 }
@@ -110,6 +113,16 @@ impl Graph {
 }
 
 impl Graph {
+    /// The volumes that its pods use, and those whose folders it has.
+    fn volume(&self, node: &str, verb: &str, target: &ResourceTarget<'_>) -> Decision {
+        let own = format!("{VOLUME_NODE_LABEL}={}", node_label(node));
+        match verb {
+            "list" | "watch" if target.label_selector.split(',').any(|term| term.trim() == own) => allow(),
+            "patch" if target.subresource.is_empty() => related(self.is_local(target.name, node), node),
+            _ => get_alone(verb, target, |name| self.volume_needed(name, node) || self.is_local(name, node), node),
+        }
+    }
+
     fn pod_certificate(&self, node: &str, verb: &str, target: &ResourceTarget<'_>) -> Decision {
         if !target.subresource.is_empty() {
             return no_opinion("nodes may not access the status subresource of PodCertificateRequests");

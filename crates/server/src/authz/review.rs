@@ -148,6 +148,7 @@ fn of_resource(resource: &Value, identity: &Identity, indexes: &Indexes) -> Deci
         namespace: text("namespace"),
         name: text("name"),
         field_selector: selector,
+        label_selector: resource.str_at(&["labelSelector", "rawSelector"]).unwrap_or_default(),
     };
     indexes.authorize(&Attributes { identity, verb: text("verb"), target: Target::Resource(target) })
 }

@@ -21,7 +21,8 @@ fn question<'a>(identity: &'a Identity, text: &'a str) -> Attributes<'a> {
     let subresource = parts.next().unwrap_or_default();
     let (namespace, name) = words.next().unwrap_or("/").split_once('/').unwrap();
     let field_selector = words.next().unwrap_or_default();
-    let target = ResourceTarget { group, version: "v1", resource, subresource, namespace, name, field_selector };
+    let (field_selector, label_selector) = field_selector.split_once('&').unwrap_or((field_selector, ""));
+    let target = ResourceTarget { group, version: "v1", resource, subresource, namespace, name, field_selector, label_selector };
     Attributes { identity, verb, target: Target::Resource(target) }
 }
 
@@ -229,6 +230,8 @@ fn node_cluster() -> Cluster {
             "csi":{"nodePublishSecretRef":{"namespace":"csi","name":"key"}}}}"#,
         ),
     );
+    let local = r#"{"metadata":{"name":"local","annotations":{"coracle.dev/node":"n2"}},"spec":{"local":{"path":"/x"}}}"#;
+    graph.put(node::Source::Volume, &json(local));
     cluster
 }
 
@@ -253,6 +256,18 @@ fn a_node_reaches_what_its_own_pods_need() {
         ("n1", "list core/persistentvolumeclaims ns/claim", false),
         ("n1", "get core/persistentvolumes /pv", true),
         ("n2", "get core/persistentvolumes /pv", false),
+        ("n1", "patch core/persistentvolumes /pv", false),
+        ("n2", "get core/persistentvolumes /local", true),
+        ("n2", "patch core/persistentvolumes /local", true),
+        ("n1", "patch core/persistentvolumes /local", false),
+        ("n2", "delete core/persistentvolumes /local", false),
+        ("n2", "watch core/persistentvolumes / &coracle.dev/node=n2", true),
+        ("n1", "watch core/persistentvolumes / &coracle.dev/node=n2", false),
+        ("n1", "list core/persistentvolumes /", false),
+        ("n1", "create certificates.k8s.io/podcertificaterequests ns/", true),
+        ("n1", "watch certificates.k8s.io/podcertificaterequests / spec.nodeName=n1", true),
+        ("n1", "watch certificates.k8s.io/podcertificaterequests / spec.nodeName=n2", false),
+        ("n1", "update certificates.k8s.io/podcertificaterequests/status ns/r", false),
         ("n1", "create core/serviceaccounts/token ns/sa", true),
         ("n2", "create core/serviceaccounts/token ns/sa", false),
         ("n1", "create core/serviceaccounts/token ns/default", false),

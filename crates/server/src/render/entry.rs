@@ -28,7 +28,7 @@ pub fn splice(out: &mut Vec<u8>, stored: &[u8], revision: Revision) {
 
 /// Writes an object in a version, as it was at a revision (that of its last change, or of its removal).
 pub fn object(out: &mut Vec<u8>, kind: &Kind, version: &Version, entry: &Stored, revision: Revision) {
-    if version.storage && kind.stored_as.is_none() && is_served_as_stored(kind, version, entry) {
+    if is_plain(kind, version) && is_served_as_stored(kind, version, entry) {
         splice(out, &entry.value, revision);
         return;
     }
@@ -36,6 +36,11 @@ pub fn object(out: &mut Vec<u8>, kind: &Kind, version: &Version, entry: &Stored,
     api::document::meta::set(&mut object, "resourceVersion", revision.to_string());
     kind.to_served(version, &mut object);
     object.write_json(out);
+}
+
+/// Whether objects of a version are served as they are stored when they are written.
+pub fn is_plain(kind: &Kind, version: &Version) -> bool {
+    version.storage && version.convert.is_none() && kind.stored_as.is_none() && kind.conversion.is_none()
 }
 
 /// Whether stored bytes are what a reader of the stored version gets. A custom object is, unless it was written before its schemas became what they

@@ -1,5 +1,7 @@
 //! Connecting to pods, services and nodes: finds who answers, passes the request on, and hands the answer back as it comes.
 
+mod links;
+
 use std::sync::Arc;
 
 use api::document::Value;
@@ -7,7 +9,7 @@ use api::identity::Identity;
 use api::status::Status;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use http::header::{CONTENT_TYPE, LOCATION, UPGRADE};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
@@ -19,9 +21,13 @@ use crate::body::{Body, pieces, whole};
 use crate::node_proxy::{ConnectTarget, Location, RequestBody, locate, refusal};
 use crate::path::ResourcePath;
 use crate::state::State;
+use links::Through;
 
 /// Longest refusal of a node that is read into a `Status`, in bytes.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest page whose links are led through a proxy, in bytes.
+const PAGE_BYTES_MAX: usize = 32 << 20;
 
 /// Any request body on its way to a node.
 pub(crate) fn request_body<B>(body: B) -> RequestBody
@@ -56,7 +62,7 @@ pub(crate) async fn connect(
     if target.subresource == "log" && !upgrades {
         log(state, target, parts, &location).await
     } else {
-        pass(state, parts, body, &location).await
+        pass(state, target, parts, body, &location).await
     }
 }
 
@@ -110,8 +116,24 @@ async fn log(
     Ok(response)
 }
 
-async fn pass(state: &Arc<State>, parts: Parts, body: RequestBody, location: &Location) -> Result<Response<Body>, Status> {
-    let mut response = state.security.nodes.forward(parts, body, location).await?.map(streamed);
+async fn pass(
+    state: &Arc<State>,
+    target: &ConnectTarget<'_>,
+    mut parts: Parts,
+    body: RequestBody,
+    location: &Location,
+) -> Result<Response<Body>, Status> {
+    let upgrades = parts.headers.contains_key(UPGRADE);
+    let through = (target.subresource == "proxy" && !upgrades).then(|| through(target, &parts, location));
+    if through.is_some() {
+        // Links are looked for in pages as they are.
+        parts.headers.remove(ACCEPT_ENCODING);
+    }
+    let response = state.security.nodes.forward(parts, body, location).await?;
+    let mut response = match through {
+        Some(through) => led_through(response, &through).await?,
+        None => response.map(streamed),
+    };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // They concern the connection to the node alone.
         for name in ["connection", "keep-alive", "transfer-encoding", "proxy-connection"] {
@@ -119,6 +141,36 @@ async fn pass(state: &Arc<State>, parts: Parts, body: RequestBody, location: &Lo
         }
     }
     Ok(response)
+}
+
+fn through(target: &ConnectTarget<'_>, parts: &Parts, location: &Location) -> Through {
+    let path = parts.uri.path();
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    Through {
+        prefix: path.strip_suffix(target.path).unwrap_or(path).to_owned(),
+        behind: location.backend.address(),
+        asked: host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default().to_owned(),
+    }
+}
+
+/// The answer of what is behind a proxy, with its links led through the proxy.
+async fn led_through(mut response: Response<Incoming>, through: &Through) -> Result<Response<Body>, Status> {
+    let text = |name: http::HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+    if let Some(to) = text(LOCATION) {
+        if let Some(to) = through.link(to).and_then(|to| HeaderValue::from_str(&to).ok()) {
+            response.headers_mut().insert(LOCATION, to);
+        }
+        return Ok(response.map(streamed));
+    }
+    let media = text(CONTENT_TYPE).and_then(|media| media.split(';').next()).map(str::trim);
+    if media != Some("text/html") || text(CONTENT_ENCODING).is_some() {
+        return Ok(response.map(streamed));
+    }
+    let (mut parts, body) = response.into_parts();
+    let read = Limited::new(body, PAGE_BYTES_MAX).collect().await;
+    let page = read.map_err(|error| Status::service_unavailable(format!("error trying to read a page: {error}")))?.to_bytes();
+    parts.headers.remove(CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, whole(through.page(&page))))
 }
 
 /// The node's bytes as they come; they end where the node's connection ends.

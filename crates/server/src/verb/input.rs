@@ -235,10 +235,18 @@ pub fn written(call: &Call, mut written: Written, warnings: &[String]) -> http::
             answer(code, &table)
         }
         Form::Metadata => answer(code, &render::metadata_only(&written.object)),
-        Form::Object => {
-            call.kind.to_served(call.version(), &mut written.object);
-            answer(code, &written.object)
-        }
+        Form::Object => match &written.stored {
+            Some((bytes, revision)) if render::is_plain(&call.kind, call.version()) => {
+                let mut out = Vec::with_capacity(bytes.len() + 64);
+                render::splice(&mut out, bytes, *revision);
+                out.push(b'\n');
+                render::json(code, out)
+            }
+            _ => {
+                call.kind.to_served(call.version(), &mut written.object);
+                answer(code, &written.object)
+            }
+        },
     };
     for warning in warnings.iter().chain(&written.warnings) {
         render::warn(response.headers_mut(), warning);

@@ -20,7 +20,7 @@ use std::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::{Change, CommitError, Project, Revision, Seal, SealError, index::Applied, store::Shared};
+use crate::{Change, CommitError, Project, Revision, RewriteError, Seal, SealError, index::Applied, store::Shared};
 
 use super::Backend;
 
@@ -107,6 +107,7 @@ pub struct Embedded {
 enum Message {
     Transact { changes: Vec<Change>, answer: oneshot::Sender<Result<Revision, CommitError>> },
     Backup { to: PathBuf, answer: oneshot::Sender<Result<Revision, BackupError>> },
+    Rewrite { answer: oneshot::Sender<Result<(), RewriteError>> },
     Checkpointed { result: Result<checkpoint::Written, std::io::Error> },
     Close,
 }
@@ -150,6 +151,13 @@ impl Start {
 impl Embedded {
     fn send(&self, message: Message) -> bool {
         self.messages.send(message).is_ok()
+    }
+
+    /// Writes a checkpoint that begins after this call, and waits until it has replaced what was before.
+    pub(crate) async fn rewrite(&self) -> Result<(), RewriteError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Rewrite { answer });
+        answered.await.unwrap_or(Err(RewriteError::Stopped))
     }
 
     /// Writes everything as it is into a fresh folder.

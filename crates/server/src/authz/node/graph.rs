@@ -42,6 +42,9 @@ impl Source {
     ];
 }
 
+/// On a local volume: the node that has its folder.
+pub(crate) const VOLUME_NODE: &str = "coracle.dev/node";
+
 type Needed = (NeededKind, String, String);
 type Name = (String, String);
 
@@ -60,6 +63,8 @@ struct Edges {
     needed: HashMap<Needed, HashMap<String, usize>>,
     /// Volume → the claim it is bound to.
     volumes: HashMap<String, Name>,
+    /// Local volume → the node that has its folder.
+    local_volumes: HashMap<String, String>,
     /// Secret → volumes whose driver needs it on the node.
     volume_secrets: HashMap<Name, HashSet<String>>,
     attachments: HashMap<String, String>,
@@ -132,6 +137,12 @@ impl Graph {
         edges.volume_needed(volume, node)
     }
 
+    /// Whether a node has the folder of this volume.
+    pub fn is_local(&self, volume: &str, node: &str) -> bool {
+        let edges = self.edges.read().unwrap_or_else(PoisonError::into_inner);
+        !node.is_empty() && edges.local_volumes.get(volume).is_some_and(|n| n == node)
+    }
+
     /// Whether a request for a pod's certificate is this node's.
     pub fn requested_by(&self, namespace: &str, name: &str, node: &str) -> bool {
         let edges = self.edges.read().unwrap_or_else(PoisonError::into_inner);
@@ -199,6 +210,9 @@ impl Edges {
     fn put_volume(&mut self, volume: &Value) {
         let (_, name) = name_of(volume);
         self.remove_volume(&name);
+        if let Some(node) = meta::annotation(volume, VOLUME_NODE) {
+            self.local_volumes.insert(name.clone(), node.to_owned());
+        }
         let claim = (
             volume.str_at(&["spec", "claimRef", "namespace"]).unwrap_or_default().to_owned(),
             volume.str_at(&["spec", "claimRef", "name"]).unwrap_or_default().to_owned(),
@@ -217,6 +231,7 @@ impl Edges {
     }
 
     fn remove_volume(&mut self, name: &str) {
+        self.local_volumes.remove(name);
         if self.volumes.remove(name).is_some() {
             self.volume_secrets.retain(|_, volumes| {
                 volumes.remove(name);

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use crate::{
-    Change, CommitError, Expect, Op, OpenError, Project, Revision, Seal,
+    Change, CommitError, Expect, Op, OpenError, Project, Revision, RewriteError, Seal,
     index::{Applied, Snapshot},
     store::Shared,
 };
@@ -31,6 +31,7 @@ const RESERVED_STEP: Revision = 1 << 20;
 
 /// A change, and its sealed value if it goes to the disk.
 type Prepared = (Applied, Option<Vec<u8>>);
+type Rewritten = oneshot::Sender<Result<(), RewriteError>>;
 type Answer = oneshot::Sender<Result<Revision, CommitError>>;
 
 /// The open segment and what is known of the files.
@@ -98,6 +99,11 @@ struct Group {
     after: HashMap<Arc<str>, Option<(Revision, Revision)>>,
 }
 
+fn refuse(waiting: &mut Vec<Rewritten>, source: std::io::Error) {
+    let source = Arc::new(source);
+    waiting.drain(..).for_each(|answer| drop(answer.send(Err(RewriteError::Write(Arc::clone(&source))))));
+}
+
 /// The writer's thread.
 pub(super) struct Writer<P: Project> {
     log: Log,
@@ -106,11 +112,14 @@ pub(super) struct Writer<P: Project> {
     own: mpsc::Sender<Message>,
     stopped: bool,
     checkpointing: bool,
+    /// Who waits for a checkpoint that has not begun yet, and who for the one that runs.
+    waiting: Vec<Rewritten>,
+    served: Vec<Rewritten>,
 }
 
 impl<P: Project> Writer<P> {
     pub(super) fn new(log: Log, seal: Arc<dyn Seal>, shared: Arc<Shared<P>>, own: mpsc::Sender<Message>) -> Self {
-        Self { log, seal, shared, own, stopped: false, checkpointing: false }
+        Self { log, seal, shared, own, stopped: false, checkpointing: false, waiting: Vec::new(), served: Vec::new() }
     }
 
     /// Serves until the store is dropped.
@@ -124,6 +133,12 @@ impl<P: Project> Writer<P> {
                     held = next;
                 }
                 Message::Backup { to, answer } => self.backup(to, answer),
+                Message::Rewrite { answer } => {
+                    self.waiting.push(answer);
+                    if !self.checkpointing {
+                        self.checkpoint();
+                    }
+                }
                 Message::Checkpointed { result } => self.checkpointed(result),
                 Message::Close => break,
             }
@@ -239,13 +254,17 @@ impl<P: Project> Writer<P> {
     /// Begins a new segment, and writes everything before it as a checkpoint on a thread of its own.
     fn checkpoint(&mut self) {
         let snapshot = self.shared.index.snapshot();
-        let (path, file) = match self.log.folder.create_segment(self.log.revision + 1) {
-            Ok(created) => created,
-            Err(source) => {
-                return warn!(error = &source as &dyn std::error::Error, "no checkpoint: a new segment cannot be made");
+        // A segment in which nothing stands yet is as good as a new one.
+        if self.log.length > 0 {
+            match self.log.folder.create_segment(self.log.revision + 1) {
+                Ok((path, file)) => (self.log.path, self.log.file, self.log.length) = (path, file, 0),
+                Err(source) => {
+                    warn!(error = &source as &dyn std::error::Error, "no checkpoint: a new segment cannot be made");
+                    return refuse(&mut self.waiting, source);
+                }
             }
-        };
-        (self.log.path, self.log.file, self.log.length, self.log.grown) = (path, file, 0, 0);
+        }
+        self.log.grown = 0;
         let (folder, reserved) = (self.log.folder.path().to_owned(), self.log.reserved);
         let (seal, own) = (Arc::clone(&self.seal), self.own.clone());
         let work = move || {
@@ -253,8 +272,14 @@ impl<P: Project> Writer<P> {
             let _ = own.send(Message::Checkpointed { result });
         };
         match std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(work) {
-            Ok(_) => self.checkpointing = true,
-            Err(source) => warn!(error = &source as &dyn std::error::Error, "no checkpoint: its thread cannot be started"),
+            Ok(_) => {
+                self.checkpointing = true;
+                self.served = std::mem::take(&mut self.waiting);
+            }
+            Err(source) => {
+                warn!(error = &source as &dyn std::error::Error, "no checkpoint: its thread cannot be started");
+                refuse(&mut self.waiting, source);
+            }
         }
     }
 
@@ -272,11 +297,18 @@ impl<P: Project> Writer<P> {
             let older = self.log.folder.checkpoints()?.into_iter().filter(|(revision, _)| *revision < written.revision);
             segments.chain(older).try_for_each(|(_, path)| std::fs::remove_file(path))
         });
-        if let Err(source) = removed {
-            warn!(
-                error = &source as &dyn std::error::Error,
-                "the checkpoint failed; the log is kept and the next one tries again"
-            );
+        match removed {
+            Ok(()) => self.served.drain(..).for_each(|answer| drop(answer.send(Ok(())))),
+            Err(source) => {
+                warn!(
+                    error = &source as &dyn std::error::Error,
+                    "the checkpoint failed; the log is kept and the next one tries again"
+                );
+                refuse(&mut self.served, source);
+            }
+        }
+        if !self.waiting.is_empty() {
+            self.checkpoint();
         }
     }
 
