@@ -23,6 +23,7 @@ mod root_ca;
 mod scheduling;
 mod service_account;
 mod stateful_set;
+mod trust_bundle;
 mod volume_binding;
 mod volume_protection;
 mod wiring;
@@ -41,6 +42,7 @@ pub const CONTROLLERS: &[Controller] = &[
     Controller { name: "endpointslicemirroring-controller", run: endpoints::mirror },
     Controller { name: "generic-garbage-collector", run: garbage::run },
     Controller { name: "job-controller", run: job::run },
+    Controller { name: "kube-apiserver-serving-clustertrustbundle-publisher", run: trust_bundle::run },
     Controller { name: "kube-scheduler", run: scheduling::run },
     Controller { name: "namespace-controller", run: namespace::run },
     Controller { name: "node-controller", run: node_lifecycle::run },

@@ -127,7 +127,7 @@ impl Handle {
 
 /// Who a controller of this name is to the API server.
 pub fn identity(name: &str) -> Identity {
-    if name.starts_with("kube-") {
+    if matches!(name, "kube-scheduler" | "kube-controller-manager") {
         return Identity::new(format!("system:{name}"), [api::identity::AUTHENTICATED]);
     }
     Identity::service_account("kube-system", name, "")

@@ -206,8 +206,11 @@ async fn a_node_joins_with_a_token_and_a_certificate_request() {
     let other = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n2" } });
     assert_eq!(cluster.call(node, "POST", "/api/v1/nodes", Some(other)).await.0, 403);
     assert_eq!(cluster.call(node, "GET", "/api/v1/nodes/n1", None).await.0, 200);
-    // A node's agent is its service proxy too and knows the other nodes for its routes, as upstream's proxy does; it changes none of them.
-    assert_eq!(cluster.call(node, "GET", "/api/v1/nodes/n2", None).await.0, 404);
+    // A node's agent knows the other nodes for its routes, and no more of them; it changes none.
+    assert_eq!(cluster.call(node, "GET", "/api/v1/nodes/n2", None).await.0, 403);
+    let (code, list) = cluster.call(node, "GET", "/api/v1/nodes", None).await;
+    assert_eq!((code, &list["items"][0]["metadata"]["name"]), (200, &json!("n1")), "{list}");
+    assert!(list["items"][0]["spec"]["taints"].is_null(), "{list}");
     assert_eq!(cluster.call(node, "DELETE", "/api/v1/nodes/n2", None).await.0, 403);
     assert_eq!(cluster.call(node, "GET", secrets, None).await.0, 403);
     assert_eq!(cluster.call(node, "GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", None).await.0, 200);
