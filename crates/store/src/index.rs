@@ -97,6 +97,9 @@ pub struct Applied {
     pub revision: Revision,
 }
 
+/// Hears of events that are no longer kept.
+pub(crate) type Lost<'l, F> = &'l dyn Fn(&[Arc<Event<F>>]);
+
 /// The recent changes, oldest first.
 pub(crate) struct History<F> {
     pub(crate) events: VecDeque<Arc<Event<F>>>,
@@ -120,18 +123,20 @@ impl<F> History<F> {
     }
 
     /// Drops the oldest events over the bounds, all of one revision together.
-    fn trim(&mut self) {
+    fn trim(&mut self, lost: Lost<'_, F>) {
         while self.events.len() > HISTORY_EVENTS_MAX || self.bytes > HISTORY_BYTES_MAX {
             let Some(oldest) = self.events.front().map(|event| event.revision) else { return };
-            self.drop_through(oldest);
+            self.drop_through(oldest, lost);
         }
     }
 
-    fn drop_through(&mut self, revision: Revision) {
-        while self.events.front().is_some_and(|event| event.revision <= revision) {
-            if let Some(event) = self.events.pop_front() {
-                self.bytes -= kept_bytes(&event);
-            }
+    fn drop_through(&mut self, revision: Revision, lost: Lost<'_, F>) {
+        let count = self.events.partition_point(|event| event.revision <= revision);
+        let dropped: Vec<Arc<Event<F>>> = self.events.drain(..count).collect();
+        self.bytes -= dropped.iter().map(|event| kept_bytes(event)).sum::<usize>();
+        // Told before the floor is raised: whoever finds the floor above its place knows whether that concerns it.
+        if !dropped.is_empty() {
+            lost(&dropped);
         }
         self.floor = self.floor.max(revision);
     }
@@ -194,7 +199,7 @@ impl<P: Project> Index<P> {
     }
 
     /// Makes changes visible, to readers and then to watchers. Returns their events.
-    pub(crate) fn apply(&self, changes: Vec<Applied>) -> Vec<Arc<Event<P::Fields>>> {
+    pub(crate) fn apply(&self, changes: Vec<Applied>, lost: Lost<'_, P::Fields>) -> Vec<Arc<Event<P::Fields>>> {
         let mut snapshot = self.snapshot();
         let mut events = Vec::with_capacity(changes.len());
         for change in changes {
@@ -219,15 +224,15 @@ impl<P: Project> Index<P> {
         for event in &events {
             history.push(Arc::clone(event));
         }
-        history.trim();
+        history.trim(lost);
         events
     }
 
     /// Forgets what was before `revision`; watches and snapshots from before it are refused from now on.
-    pub(crate) fn compact(&self, revision: Revision) {
+    pub(crate) fn compact(&self, revision: Revision, lost: Lost<'_, P::Fields>) {
         let mut history = self.lock();
         let revision = revision.min(history.last);
-        history.drop_through(revision);
+        history.drop_through(revision, lost);
     }
 
     pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, History<P::Fields>> {

@@ -34,8 +34,7 @@ pub(crate) struct Shared<P: Project> {
 impl<P: Project> Shared<P> {
     /// Makes changes visible and wakes whom they concern.
     pub(crate) fn apply(&self, changes: Vec<Applied>) {
-        self.bells.note(&changes);
-        let events = self.index.apply(changes);
+        let events = self.index.apply(changes, &|dropped| self.bells.lose(dropped));
         self.bells.ring(events.iter().map(|event| &*event.entry.key));
     }
 }
@@ -98,7 +97,7 @@ impl<P: Project> Store<P> {
 
     /// Forgets the changes up to `revision`. Only for tests and operators: the history is bounded by itself.
     pub fn compact(&self, revision: Revision) {
-        self.shared.index.compact(revision);
+        self.shared.index.compact(revision, &|dropped| self.shared.bells.lose(dropped));
     }
 
     /// Writes every value on disk anew, sealed as values are sealed now. When this returns nothing is left that was sealed before.

@@ -13,10 +13,7 @@ use std::{
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::{
-    Compacted, Entry, Project, Revision,
-    index::{Applied, Index},
-};
+use crate::{Compacted, Entry, Project, Revision, index::Index};
 
 /// Most events that one [`Batch`] carries, so that a reader far behind does not hold the history for long.
 const BATCH_MAX: usize = 512;
@@ -65,8 +62,8 @@ pub struct Watch<P: Project> {
 /// Wakes the watches of one prefix.
 pub(crate) struct Bell {
     rung: Notify,
-    /// The last change that concerned them.
-    last: AtomicU64,
+    /// The last change that concerned them and is no longer kept.
+    lost: AtomicU64,
 }
 
 impl<P: Project> Watch<P> {
@@ -95,9 +92,8 @@ impl<P: Project> Watch<P> {
     pub fn poll(&mut self) -> Result<Batch<P::Fields>, WatchError> {
         let index = self.index.upgrade().ok_or(WatchError::Closed)?;
         let history = index.lock();
-        // Where nothing happened since, nothing was lost.
-        let is_quiet = self.bell.last.load(Ordering::Acquire) <= self.place;
-        if self.place < history.floor && is_quiet {
+        // What is no longer kept concerns those alone under whose prefix it was.
+        if self.place < history.floor && self.bell.lost.load(Ordering::Acquire) <= self.place {
             self.place = history.floor;
         }
         if self.place < history.floor {
@@ -132,28 +128,25 @@ pub(crate) struct Bells {
 impl Bells {
     /// A watch of the changes under `prefix` after `from`.
     pub(crate) fn watch<P: Project>(&self, index: &Arc<Index<P>>, prefix: &str, from: Revision) -> Result<Watch<P>, Compacted> {
-        let mut bells = self.lock();
-        let (floor, last) = {
-            let history = index.lock();
-            (history.floor, history.last)
-        };
-        if from < floor {
-            return Err(Compacted { asked: from, oldest: floor });
+        // Held until the bell hangs, so that it hears of everything that is dropped from now on.
+        let history = index.lock();
+        if from < history.floor {
+            return Err(Compacted { asked: from, oldest: history.floor });
         }
+        let mut bells = self.lock();
         let prefix: Arc<str> = prefix.into();
-        // What a new bell did not hear may have been anything.
-        let fresh = || Arc::new(Bell { rung: Notify::new(), last: AtomicU64::new(last) });
+        let fresh = || Arc::new(Bell { rung: Notify::new(), lost: AtomicU64::new(0) });
         let bell = bells.get(&prefix).and_then(Weak::upgrade).unwrap_or_else(fresh);
         bells.insert(Arc::clone(&prefix), Arc::downgrade(&bell));
         Ok(Watch { prefix, place: from, index: Arc::downgrade(index), bell })
     }
 
-    /// Notes changes before they can be seen.
-    pub(crate) fn note(&self, changes: &[Applied]) {
+    /// Notes whom the events concern that are no longer kept.
+    pub(crate) fn lose<F>(&self, dropped: &[Arc<Event<F>>]) {
         for (prefix, bell) in self.lock().iter() {
-            let concerned = changes.iter().rev().find(|change| change.key.starts_with(&**prefix));
-            if let (Some(change), Some(bell)) = (concerned, bell.upgrade()) {
-                bell.last.fetch_max(change.revision, Ordering::AcqRel);
+            let concerned = dropped.iter().rev().find(|event| event.entry.key.starts_with(&**prefix));
+            if let (Some(event), Some(bell)) = (concerned, bell.upgrade()) {
+                bell.lost.fetch_max(event.revision, Ordering::AcqRel);
             }
         }
     }

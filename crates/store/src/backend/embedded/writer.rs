@@ -6,6 +6,7 @@ use std::{
     io::{Seek as _, SeekFrom, Write as _},
     path::PathBuf,
     sync::{Arc, mpsc},
+    thread::JoinHandle,
 };
 
 use tokio::sync::oneshot;
@@ -111,7 +112,8 @@ pub(super) struct Writer<P: Project> {
     shared: Arc<Shared<P>>,
     own: mpsc::Sender<Message>,
     stopped: bool,
-    checkpointing: bool,
+    /// The checkpoint that is being written.
+    checkpointing: Option<JoinHandle<()>>,
     /// Who waits for a checkpoint that has not begun yet, and who for the one that runs.
     waiting: Vec<Rewritten>,
     served: Vec<Rewritten>,
@@ -119,7 +121,7 @@ pub(super) struct Writer<P: Project> {
 
 impl<P: Project> Writer<P> {
     pub(super) fn new(log: Log, seal: Arc<dyn Seal>, shared: Arc<Shared<P>>, own: mpsc::Sender<Message>) -> Self {
-        Self { log, seal, shared, own, stopped: false, checkpointing: false, waiting: Vec::new(), served: Vec::new() }
+        Self { log, seal, shared, own, stopped: false, checkpointing: None, waiting: Vec::new(), served: Vec::new() }
     }
 
     /// Serves until the store is dropped.
@@ -135,7 +137,7 @@ impl<P: Project> Writer<P> {
                 Message::Backup { to, answer } => self.backup(to, answer),
                 Message::Rewrite { answer } => {
                     self.waiting.push(answer);
-                    if !self.checkpointing {
+                    if self.checkpointing.is_none() {
                         self.checkpoint();
                     }
                 }
@@ -144,6 +146,10 @@ impl<P: Project> Writer<P> {
             }
         }
         self.release();
+        // Whoever opens the folder next must not find it changing. A panic was reported by its thread.
+        if let Some(checkpoint) = self.checkpointing.take() {
+            let _ = checkpoint.join();
+        }
     }
 
     /// Takes this transaction and all that wait behind it. Returns the first message that is none.
@@ -246,7 +252,7 @@ impl<P: Project> Writer<P> {
         for (answer, revision) in group.answers {
             let _ = answer.send(Ok(revision));
         }
-        if !self.checkpointing && self.log.grown > self.log.settings.checkpoint_bytes.max(self.log.checkpoint) {
+        if self.checkpointing.is_none() && self.log.grown > self.log.settings.checkpoint_bytes.max(self.log.checkpoint) {
             self.checkpoint();
         }
     }
@@ -254,17 +260,14 @@ impl<P: Project> Writer<P> {
     /// Begins a new segment, and writes everything before it as a checkpoint on a thread of its own.
     fn checkpoint(&mut self) {
         let snapshot = self.shared.index.snapshot();
-        // A segment in which nothing stands yet is as good as a new one.
-        if self.log.length > 0 {
-            match self.log.folder.create_segment(self.log.revision + 1) {
-                Ok((path, file)) => (self.log.path, self.log.file, self.log.length) = (path, file, 0),
-                Err(source) => {
-                    warn!(error = &source as &dyn std::error::Error, "no checkpoint: a new segment cannot be made");
-                    return refuse(&mut self.waiting, source);
-                }
+        let (path, file) = match self.log.folder.create_segment(self.log.revision + 1) {
+            Ok(created) => created,
+            Err(source) => {
+                warn!(error = &source as &dyn std::error::Error, "no checkpoint: a new segment cannot be made");
+                return refuse(&mut self.waiting, source);
             }
-        }
-        self.log.grown = 0;
+        };
+        (self.log.path, self.log.file, self.log.length, self.log.grown) = (path, file, 0, 0);
         let (folder, reserved) = (self.log.folder.path().to_owned(), self.log.reserved);
         let (seal, own) = (Arc::clone(&self.seal), self.own.clone());
         let work = move || {
@@ -272,8 +275,8 @@ impl<P: Project> Writer<P> {
             let _ = own.send(Message::Checkpointed { result });
         };
         match std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(work) {
-            Ok(_) => {
-                self.checkpointing = true;
+            Ok(thread) => {
+                self.checkpointing = Some(thread);
                 self.served = std::mem::take(&mut self.waiting);
             }
             Err(source) => {
@@ -285,7 +288,7 @@ impl<P: Project> Writer<P> {
 
     /// Removes what the new checkpoint replaces.
     fn checkpointed(&mut self, result: Result<checkpoint::Written, std::io::Error>) {
-        self.checkpointing = false;
+        self.checkpointing = None;
         let removed = result.and_then(|written| {
             self.log.checkpoint = written.bytes;
             let segments = self
