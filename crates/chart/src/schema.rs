@@ -67,7 +67,8 @@ fn check_one(schema: &[u8], values: &Values) -> Result<(), String> {
 }
 
 /// Floats without a fraction as integers, which is what a schema means.
-fn whole(value: &Json) -> Json {
+#[must_use]
+pub fn whole(value: &Json) -> Json {
     match value {
         Json::Number(number) => match number.as_f64() {
             #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]

@@ -4,6 +4,7 @@
 //! how the cluster below is made.
 
 mod apply;
+pub mod helm;
 mod install;
 pub mod part;
 pub mod redis;

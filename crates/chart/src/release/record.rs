@@ -234,3 +234,22 @@ pub struct Release {
 fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Option::deserialize(from).map(Option::unwrap_or_default)
 }
+
+/// A chart as records keep it: without its subcharts, files in base64.
+#[must_use]
+pub fn chart_record(chart: &crate::chart::Chart) -> Json {
+    use base64::Engine as _;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let files = |files: &[crate::chart::File]| -> Json {
+        files.iter().map(|file| serde_json::json!({"name": file.name, "data": encode(&file.data)})).collect()
+    };
+    serde_json::json!({
+        "metadata": chart.metadata,
+        "lock": chart.lock,
+        "templates": files(&chart.templates),
+        "values": crate::schema::whole(&Json::Object(chart.values.clone())),
+        "schema": chart.schema.as_deref().map(encode),
+        "schemamodtime": "0001-01-01T00:00:00Z",
+        "files": files(&chart.files),
+    })
+}

@@ -2,12 +2,15 @@
 //! It reads the command line itself, since Helm's users and scripts know the wording of its refusals.
 
 mod chart_files;
+mod connect;
 mod dependency;
 mod flags;
 mod lint;
 mod locate;
 mod package;
+mod release;
 mod repo;
+mod report;
 mod settings;
 mod show;
 mod table;

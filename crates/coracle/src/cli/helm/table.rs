@@ -1,7 +1,7 @@
 //! The table of Helm's commands.
 
 use super::flags::{Arity, Matches, Verb};
-use super::{Done, dependency, lint, locate, package, repo, settings, show, template, version};
+use super::{Done, dependency, lint, locate, package, release, repo, report, settings, show, template, version};
 
 const fn group(name: &'static str, usage: &'static str, short: &'static str, children: &'static [Verb]) -> Verb {
     Verb { name, aliases: &[], usage, short, arity: Arity::None, flags: &[], run: nothing, children }
@@ -40,6 +40,27 @@ pub(super) const VERBS: &[Verb] = &[
         run: version::env,
         children: &[],
     },
+    group("get", "helm get [command]", "download extended information of a named release", GET),
+    Verb {
+        name: "history",
+        aliases: &["hist"],
+        usage: "helm history RELEASE_NAME [flags]",
+        short: "fetch release history",
+        arity: Arity::Exactly(1),
+        flags: &[report::FORM_FLAGS, report::HISTORY_FLAGS],
+        run: report::history,
+        children: &[],
+    },
+    Verb {
+        name: "install",
+        aliases: &[],
+        usage: "helm install [NAME] [CHART] [flags]",
+        short: "install a chart",
+        arity: Arity::AtLeast(1),
+        flags: &[release::OUTPUT_FLAGS, template::INSTALL_FLAGS, settings::VALUE_FLAGS, locate::LOCATE_FLAGS],
+        run: release::install,
+        children: &[],
+    },
     Verb {
         name: "lint",
         aliases: &[],
@@ -48,6 +69,16 @@ pub(super) const VERBS: &[Verb] = &[
         arity: Arity::AtLeast(1),
         flags: &[lint::FLAGS, settings::VALUE_FLAGS],
         run: lint::run,
+        children: &[],
+    },
+    Verb {
+        name: "list",
+        aliases: &["ls"],
+        usage: "helm list [flags]",
+        short: "list releases",
+        arity: Arity::None,
+        flags: &[report::FORM_FLAGS, report::LIST_FLAGS],
+        run: report::list,
         children: &[],
     },
     Verb {
@@ -61,7 +92,27 @@ pub(super) const VERBS: &[Verb] = &[
         children: &[],
     },
     group("repo", "helm repo [command]", "add, list, remove, update, and index chart repositories", REPO),
+    Verb {
+        name: "rollback",
+        aliases: &[],
+        usage: "helm rollback <RELEASE> [REVISION] [flags]",
+        short: "roll back a release to a previous revision",
+        arity: Arity::AtLeast(1),
+        flags: &[release::ROLLBACK_FLAGS],
+        run: release::rollback,
+        children: &[],
+    },
     Verb { aliases: &["inspect"], ..group("show", "helm show [command]", "show information of a chart", SHOW) },
+    Verb {
+        name: "status",
+        aliases: &[],
+        usage: "helm status RELEASE_NAME [flags]",
+        short: "display the status of the named release",
+        arity: Arity::Exactly(1),
+        flags: &[report::FORM_FLAGS, report::REVISION_FLAGS],
+        run: report::status,
+        children: &[],
+    },
     Verb {
         name: "template",
         aliases: &[],
@@ -70,6 +121,42 @@ pub(super) const VERBS: &[Verb] = &[
         arity: Arity::AtLeast(1),
         flags: &[template::FLAGS, template::INSTALL_FLAGS, settings::VALUE_FLAGS, locate::LOCATE_FLAGS],
         run: template::run,
+        children: &[],
+    },
+    Verb {
+        name: "test",
+        aliases: &[],
+        usage: "helm test [RELEASE] [flags]",
+        short: "run tests for a release",
+        arity: Arity::Exactly(1),
+        flags: &[report::FORM_FLAGS, release::TEST_FLAGS],
+        run: release::test,
+        children: &[],
+    },
+    Verb {
+        name: "uninstall",
+        aliases: &["del", "delete", "un"],
+        usage: "helm uninstall RELEASE_NAME [...] [flags]",
+        short: "uninstall a release",
+        arity: Arity::AtLeast(1),
+        flags: &[release::UNINSTALL_FLAGS],
+        run: release::uninstall,
+        children: &[],
+    },
+    Verb {
+        name: "upgrade",
+        aliases: &[],
+        usage: "helm upgrade [RELEASE] [CHART] [flags]",
+        short: "upgrade a release",
+        arity: Arity::Exactly(2),
+        flags: &[
+            release::OUTPUT_FLAGS,
+            template::INSTALL_FLAGS,
+            settings::VALUE_FLAGS,
+            locate::LOCATE_FLAGS,
+            release::UPGRADE_FLAGS,
+        ],
+        run: release::upgrade,
         children: &[],
     },
     Verb {
@@ -94,6 +181,49 @@ const DEPENDENCY: &[Verb] = &[Verb {
     run: dependency::list,
     children: &[],
 }];
+
+const GET: &[Verb] = &[
+    Verb {
+        name: "hooks",
+        aliases: &[],
+        usage: "helm get hooks RELEASE_NAME [flags]",
+        short: "download all hooks for a named release",
+        arity: Arity::Exactly(1),
+        flags: &[report::REVISION_FLAGS, report::FORM_FLAGS],
+        run: report::get_hooks,
+        children: &[],
+    },
+    Verb {
+        name: "manifest",
+        aliases: &[],
+        usage: "helm get manifest RELEASE_NAME [flags]",
+        short: "download the manifest for a named release",
+        arity: Arity::Exactly(1),
+        flags: &[report::REVISION_FLAGS, report::FORM_FLAGS],
+        run: report::get_manifest,
+        children: &[],
+    },
+    Verb {
+        name: "notes",
+        aliases: &[],
+        usage: "helm get notes RELEASE_NAME [flags]",
+        short: "download the notes for a named release",
+        arity: Arity::Exactly(1),
+        flags: &[report::REVISION_FLAGS, report::FORM_FLAGS],
+        run: report::get_notes,
+        children: &[],
+    },
+    Verb {
+        name: "values",
+        aliases: &[],
+        usage: "helm get values RELEASE_NAME [flags]",
+        short: "download the values file for a named release",
+        arity: Arity::Exactly(1),
+        flags: &[report::REVISION_FLAGS, report::FORM_FLAGS, report::VALUES_FLAGS],
+        run: report::get_values,
+        children: &[],
+    },
+];
 
 const REPO: &[Verb] = &[
     Verb {
