@@ -1,5 +1,10 @@
 //! Templates beside Helm's engine: what is written by hand and what is generated, byte for byte and error for error.
 //! `SEED` repeats a run, `CASES` lengthens it.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test asks another program, is told its size, and tells its seed"
+)]
 
 use serde_json::{Value as Json, json};
 
@@ -19,11 +24,7 @@ fn compare(cases: &[Json], most: usize) {
     let answers = oracle(cases);
     assert_eq!(answers.len(), cases.len());
     let mut wrong = Vec::new();
-    let trace = number("TRACE", 0) > 0;
     for (case, answer) in cases.iter().zip(&answers) {
-        if trace {
-            std::fs::write("/tmp/engine-last-case.json", case.to_string()).expect("trace");
-        }
         let (theirs, ours) = (shown(answer), ours(case));
         if theirs != ours {
             wrong.push(told(case, &theirs, &ours));
@@ -93,6 +94,6 @@ fn generated_templates_give_what_helm_gives() {
     let seed = number("SEED", rand::rng().next_u64());
     println!("SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let cases: Vec<Json> = (0..number("CASES", 4000)).map(|_| Generator::new(&mut random).case()).collect();
+    let cases: Vec<Json> = (0..number("CASES", 1500)).map(|_| Generator::new(&mut random).case()).collect();
     compare(&cases, usize::try_from(number("SHOW", 20)).unwrap_or(20));
 }

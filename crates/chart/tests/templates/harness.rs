@@ -32,14 +32,11 @@ pub fn number(name: &str, otherwise: u64) -> u64 {
 pub fn oracle(cases: &[Json]) -> Vec<Json> {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("templates-oracle");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle");
-    #[expect(clippy::disallowed_methods, reason = "the oracle is a program of Go")]
     let built = Command::new("go").args(["build", "-o"]).arg(&program).arg(".").current_dir(source).status();
     assert!(built.expect("this test needs Go on the path").success(), "the oracle does not build");
-    #[expect(clippy::disallowed_methods, reason = "the oracle is a program of Go")]
     let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("oracle");
     let mut input = child.stdin.take().expect("piped");
     let lines: String = cases.iter().map(|case| format!("{case}\n")).collect();
-    #[expect(clippy::disallowed_methods, reason = "a pipe is filled while another is read")]
     let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
     let output = child.wait_with_output().expect("oracle");
     writer.join().expect("writer").expect("all cases are taken");
