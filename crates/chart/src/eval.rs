@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use memchr::memmem;
+use smallvec::SmallVec;
 
 use crate::functions::{Facts, Failure, Templates};
 use crate::parse::node::{Command, Node, Pipe, Tree, Word};
@@ -32,6 +33,8 @@ const DEEPEST_TPL: usize = 3000;
 /// The name of the template that Helm hangs all others on, and that every `tpl` text gets.
 pub(crate) const ROOT: &str = "gotpl";
 
+/// Arguments, which are seldom many.
+type Arguments = SmallVec<[Value; 4]>;
 type Eval<T> = Result<T, Box<Failure>>;
 
 /// What evaluating gives, as Go's reflection would hold it: a nil may be none at all or that of an interface, and errors name the
@@ -138,6 +141,8 @@ pub(crate) struct Machine<'f> {
     texts: HashMap<Str, Vec<Rc<Tree>>>,
     depth: usize,
     texts_open: usize,
+    /// `$`
+    root: Str,
 }
 
 /// A template that runs.
@@ -162,6 +167,7 @@ impl<'f> Machine<'f> {
             texts: HashMap::new(),
             depth: 0,
             texts_open: 0,
+            root: Str::from("$"),
         }
     }
 
@@ -186,7 +192,8 @@ impl<'f> Machine<'f> {
     fn run(&mut self, tree: &Tree, data: Value) -> Result<(), Failure> {
         self.depth += 1;
         let data = Slot::of(data);
-        let mut state = State { machine: self, tree, at: At::Nowhere, variables: vec![(Str::from("$"), data.clone())], depth: 0 };
+        let variables = vec![(self.root.clone(), data.clone())];
+        let mut state = State { machine: self, tree, at: At::Nowhere, variables, depth: 0 };
         let done = if state.machine.depth > DEEPEST {
             Err(state.error(format!("exceeded maximum template depth ({DEEPEST})")))
         } else {
@@ -209,7 +216,10 @@ impl<'f> Machine<'f> {
 
 impl Templates for Machine<'_> {
     fn include(&mut self, name: &Str, data: Value) -> Result<Value, Failure> {
-        let open = self.including.entry(name.clone()).or_insert(0);
+        if !self.including.contains_key(name) {
+            self.including.insert(name.clone(), 0);
+        }
+        let Some(open) = self.including.get_mut(name) else { return Ok(Value::Nil) };
         if *open > INCLUDES {
             let inner = Failure::new("unable to execute template");
             return Err(Failure::wrapping(&format!("rendering template has a nested reference name: {name}: "), inner));

@@ -2,7 +2,7 @@
 
 use super::call::Signature;
 use super::expression::Asked;
-use super::{Eval, Slot, State, compare, escape};
+use super::{Arguments, Eval, Slot, State, compare, escape};
 use crate::functions::Failure;
 use crate::parse::node::Builtin;
 use crate::print;
@@ -64,7 +64,7 @@ impl<'t> State<'t, '_, '_> {
     }
 
     fn text(&mut self, asked: Asked<'t, '_>, signature: Signature, builtin: Builtin, last: Option<Slot>) -> Eval<Vec<u8>> {
-        let mut values = Vec::with_capacity(asked.words.len() + 1);
+        let mut values = Arguments::new();
         for (place, word) in asked.words.iter().enumerate() {
             values.push(self.argument(asked.dot, signature.params[place.min(signature.params.len() - 1)], word)?);
         }
@@ -84,7 +84,7 @@ impl<'t> State<'t, '_, '_> {
 }
 
 /// The text that an escape works on.
-fn joined(values: Vec<Value>) -> Vec<u8> {
+fn joined(values: Arguments) -> Vec<u8> {
     let shown: Vec<Value> =
         values.into_iter().map(|value| if value.is_nil() { Value::string(super::NO_VALUE) } else { value }).collect();
     print::sprint(&shown)

@@ -1,7 +1,7 @@
 //! Arguments, counted, checked and converted by a function's signature as Go's reflection does, and the call itself.
 
 use super::expression::Asked;
-use super::{At, Eval, Slot, State};
+use super::{Arguments, At, Eval, Slot, State};
 use crate::functions::{Call, Function};
 use crate::parse::node::{Term, Word};
 use crate::value::{Kind, Str, Type, Value};
@@ -42,10 +42,10 @@ impl<'t> State<'t, '_, '_> {
         function: &'static Function,
         receiver: Option<Value>,
         last: Option<Slot>,
-    ) -> Eval<Vec<Value>> {
+    ) -> Eval<Arguments> {
         let signature = Signature { params: function.params, variadic: function.variadic };
         self.count_arguments(name, signature, asked.words.len(), last.is_some())?;
-        let mut values = Vec::with_capacity(asked.words.len() + 2);
+        let mut values = Arguments::new();
         values.extend(receiver);
         for (place, word) in asked.words.iter().enumerate() {
             values.push(self.argument(asked.dot, signature.of(place), word)?);

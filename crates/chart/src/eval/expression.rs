@@ -157,7 +157,10 @@ impl<'t> State<'t, '_, '_> {
             Slot::Boxed(Value::Nil) => return Err(self.error(format!("nil pointer evaluating interface {{}}.{name}"))),
             Slot::Plain(value) | Slot::Boxed(value) => value,
         };
-        if let Some(method) = methods(&value).iter().find(|method| name == method.name) {
+        // Methods that can be seen begin with a capital letter.
+        if name.first().is_some_and(u8::is_ascii_uppercase)
+            && let Some(method) = methods(&value).iter().find(|method| name == method.name)
+        {
             return self.method(asked, name, method, value, last);
         }
         let has_arguments = !asked.words.is_empty() || last.is_some();

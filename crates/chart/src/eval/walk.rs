@@ -225,13 +225,8 @@ impl<'t> State<'t, '_, '_> {
             None => Slot::Invalid,
         };
         let tree: Rc<_> = tree;
-        let mut inner = State {
-            machine: self.machine,
-            tree: &tree,
-            at: At::Nowhere,
-            variables: vec![(Str::from("$"), dot.clone())],
-            depth: self.depth + 1,
-        };
+        let variables = vec![(self.machine.root.clone(), dot.clone())];
+        let mut inner = State { machine: self.machine, tree: &tree, at: At::Nowhere, variables, depth: self.depth + 1 };
         inner.list(&dot, &tree.root).map(|_| ())
     }
 }

@@ -45,6 +45,11 @@ fn fixed(out: &mut Vec<u8>, number: f64, precision: i32) {
 
 fn general(out: &mut Vec<u8>, number: f64, format: u8, precision: i32) {
     let least = precision < 0;
+    // Most floats of values files are small whole numbers.
+    if least && number < 1e6 && number.fract() == 0.0 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and between nothing and a million")]
+        return out.extend_from_slice((number as u32).to_string().as_bytes());
+    }
     let wanted = if precision == 0 { 1 } else { precision };
     let digits = if least { shortest(number) } else { rounded(number, wanted - 1) };
     let have = count(&digits);

@@ -16,6 +16,11 @@ pub fn quoted(bytes: &[u8]) -> String {
 pub fn quote_with(bytes: &[u8], mark: u8, ascii: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 2);
     out.push(mark);
+    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != mark && *byte != b'\\') {
+        out.extend_from_slice(bytes);
+        out.push(mark);
+        return out;
+    }
     for chunk in bytes.utf8_chunks() {
         chunk.valid().chars().for_each(|it| escape(&mut out, it, mark, ascii));
         chunk.invalid().iter().for_each(|byte| out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()));
