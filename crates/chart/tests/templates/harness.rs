@@ -1,8 +1,4 @@
-//! Runs one case with ours and with Helm's engine.
-
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+//! Runs one case with ours, and reads what Helm's engine says to it.
 
 use base64::Engine as _;
 use chart::functions::Facts;
@@ -21,26 +17,6 @@ impl Facts for Still {
     fn random(&self, bytes: &mut [u8]) {
         bytes.fill(7);
     }
-}
-
-/// A number of the environment.
-pub fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
-
-/// What Helm's engine says to each case.
-pub fn oracle(cases: &[Json]) -> Vec<Json> {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("templates-oracle");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle");
-    let built = Command::new("go").args(["build", "-o"]).arg(&program).arg(".").current_dir(source).status();
-    assert!(built.expect("this test needs Go on the path").success(), "the oracle does not build");
-    let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("oracle");
-    let mut input = child.stdin.take().expect("piped");
-    let lines: String = cases.iter().map(|case| format!("{case}\n")).collect();
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().expect("oracle");
-    writer.join().expect("writer").expect("all cases are taken");
-    String::from_utf8(output.stdout).expect("text").lines().map(|line| serde_json::from_str(line).expect("an answer")).collect()
 }
 
 /// One text for an answer of Helm's.
