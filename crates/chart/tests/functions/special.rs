@@ -4,7 +4,27 @@ use super::literals::{any, int, quoted, text};
 use super::seed::Seed;
 
 fn one_of(seed: &mut Seed, choices: &[&str]) -> String {
-    quoted(seed.of(choices).as_bytes())
+    let chosen = *seed.of(choices);
+    if seed.percent(25) { quoted(mutated(seed, chosen).as_bytes()) } else { quoted(chosen.as_bytes()) }
+}
+
+/// A text with a few characters taken out, put in, doubled or moved.
+fn mutated(seed: &mut Seed, text: &str) -> String {
+    const PIECES: &[char] = &[
+        '0', '1', '2', '9', 'a', 'x', 'Z', 'T', ' ', '.', ',', ':', ';', '-', '+', '_', '/', '\\', '"', '\'', '[', ']', '{', '}',
+        '(', ')', '<', '>', '=', '*', '?', '|', '^', '$', '#', '%', '&', '@', '~', '!', '\n', '\t', 'é', 'µ', 'e', 'E', 'n',
+    ];
+    let mut characters: Vec<char> = text.chars().collect();
+    for _ in 0..=seed.below(3) {
+        let at = seed.below(characters.len() + 1);
+        match seed.below(4) {
+            0 if at < characters.len() => drop(characters.remove(at)),
+            1 if at < characters.len() => characters.insert(at, characters[at]),
+            2 if at + 1 < characters.len() => characters.swap(at, at + 1),
+            _ => characters.insert(at, *seed.of(PIECES)),
+        }
+    }
+    characters.into_iter().collect()
 }
 
 /// Pieces of patterns, put together.

@@ -308,10 +308,11 @@ impl<'a> Translator<'a> {
     }
 }
 
-/// The next character, which must be UTF-8.
+/// The next character, which must be UTF-8. At the end it is U+FFFD, which no syntax has.
 pub fn next_rune(rest: &[u8]) -> Result<(char, &[u8]), SyntaxError> {
     match runes::first(rest) {
-        Some((runes::INVALID, 1)) | None => Err(SyntaxError::new(Problem::Utf8, rest)),
+        None => Ok((runes::INVALID, rest)),
+        Some((runes::INVALID, 1)) => Err(SyntaxError::new(Problem::Utf8, rest)),
         Some((character, length)) => Ok((character, &rest[length..])),
     }
 }
