@@ -119,7 +119,7 @@ const WORDS: &[&str] = &[
 /// A text of any sort.
 pub fn text(seed: &mut Seed) -> String {
     if seed.percent(4) {
-        return quoted(*seed.of::<&[u8]>(&[b"\xff", b"a\xc3", b"\xe2\x82", b"ok\xfe\xffok", b"\x80abc", b"\xf0\x9f\x98"]));
+        return quoted(seed.of::<&[u8]>(&[b"\xff", b"a\xc3", b"\xe2\x82", b"ok\xfe\xffok", b"\x80abc", b"\xf0\x9f\x98"]));
     }
     if seed.percent(14) {
         const PIECES: &[&str] = &[
