@@ -70,8 +70,8 @@ pub(super) fn restrict(folder: &Path, extra: &[Device]) -> io::Result<()> {
     }
     let wanted = rules(extra)?.into_iter().map(words);
     // Most containers share one cgroup of devices, in which all of this was said before.
-    let missing = wanted.filter(|words| !known.lines().any(|line| line == words));
-    missing.map(|words| fs::write(folder.join("devices.allow"), words)).collect()
+    let mut missing = wanted.filter(|words| !known.lines().any(|line| line == words));
+    missing.try_for_each(|words| fs::write(folder.join("devices.allow"), words))
 }
 
 fn words(rule: Rule) -> String {
