@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub filters: Vec<Vec<u64>>,
     /// Where its writable layer stands.
     pub layer: PathBuf,
+    /// A layer between the image and that, with the places that its mounts need.
+    pub fill: Option<PathBuf>,
     /// How it sees its cgroups.
     pub cgroups: View,
     /// What is its `/dev/shm`.

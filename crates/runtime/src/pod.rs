@@ -35,6 +35,8 @@ pub struct PodSpec {
     pub dir: PathBuf,
     /// Where the writable layers of its containers stand: on a disk, for they may grow.
     pub layers: PathBuf,
+    /// A folder in memory that pods share, for layers with the places that mounts need; without it each container makes its own.
+    pub fills: Option<PathBuf>,
     /// What its containers see as their host's name.
     pub hostname: String,
     /// Whose network it has.

@@ -2,6 +2,7 @@
 //! own, by open files and never by a path that the image could bend; nothing of it shows on the host.
 
 mod devices;
+pub(crate) mod fill;
 mod kernel;
 mod overlay;
 pub(crate) mod place;
@@ -32,7 +33,7 @@ pub(crate) fn build(plan: &Plan, pod: &Path, folder: &Path) -> Result<OwnedFd, F
     let shared = volumes::take_shared(&spec.mounts)?;
     rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .attempt("set the propagation of mounts")?;
-    let root = overlay::mount(&spec.image, folder, &plan.layer)?;
+    let root = overlay::mount(&spec.image, plan.fill.as_deref(), folder, &plan.layer)?;
     kernel::mount(&root, plan, pod)?;
     devices::make(&root, spec)?;
     volumes::mount_tmpfs(&root, &spec.tmpfs)?;

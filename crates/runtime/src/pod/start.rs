@@ -20,6 +20,7 @@ use crate::{
     logs::{LogFiles, pump::Pump},
     plan::Plan,
     process::filter,
+    rootfs::fill,
     supervise::record::{self, Alive},
 };
 
@@ -193,11 +194,17 @@ fn lay_out(pod: &Pod, spec: ContainerSpec, logs: LogFiles, folder: &Path, cgroup
     let limit = |source| PodError::Limit { path: cgroup.to_owned(), source };
     cgroup::create(cgroup, &spec.limits).map_err(limit)?;
     let filters = filter::for_container(&spec).map_err(|source| PodError::Filter { id: spec.id.clone(), source })?;
+    let fill = pod.spec().fills.as_deref().map(|fills| fill::of_container(&spec, fills));
+    let fill = fill.transpose().unwrap_or_else(|error| {
+        tracing::debug!(%error, "a container makes the places for its mounts itself");
+        None
+    });
     let host_ipc = pod.spec().host_ipc;
     let plan = Plan {
         filters,
         hostname: pod.spec().hostname.clone(),
         layer,
+        fill: fill.flatten(),
         cgroups: cgroup::view(cgroup).map_err(limit)?,
         shm: if host_ipc { "/dev/shm".into() } else { door::shm(&pod.spec().dir) },
         host_ipc,

@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// Mounts the image with the writable `layer` on `folder/root` and returns the open top.
-pub(super) fn mount(image: &Image, folder: &Path, layer: &Path) -> Result<OwnedFd, Failure> {
-    let root = overlay(image, folder, layer).attempt("mount the layers")?;
+pub(super) fn mount(image: &Image, fill: Option<&Path>, folder: &Path, layer: &Path) -> Result<OwnedFd, Failure> {
+    let root = open(image, fill, folder, layer).attempt("mount the layers")?;
     let place =
         rustix::fs::open(folder.join("root"), rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
             .attempt("open the root")?;
@@ -22,9 +22,10 @@ pub(super) fn mount(image: &Image, folder: &Path, layer: &Path) -> Result<OwnedF
     Ok(root)
 }
 
-/// Each layer is named by itself, so neither their number nor a colon in a path matters; older kernels want them in one word.
-fn overlay(image: &Image, folder: &Path, layer: &Path) -> io::Result<OwnedFd> {
-    let layers: Vec<&Path> = image.layers.iter().rev().map(AsRef::as_ref).collect();
+/// The layers over each other, mounted nowhere yet: the image, what fills it up, and the writable one. `folder` has an empty one, for an image
+/// without any. Each layer is named by itself, so neither their number nor a colon in a path matters; older kernels want them in one word.
+pub(super) fn open(image: &Image, fill: Option<&Path>, folder: &Path, layer: &Path) -> io::Result<OwnedFd> {
+    let layers: Vec<&Path> = fill.into_iter().chain(image.layers.iter().rev().map(AsRef::as_ref)).collect();
     match attempt(&layers, folder, layer, true) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => attempt(&layers, folder, layer, false),
         done => done,

@@ -140,6 +140,11 @@ async fn mounts() {
     let found: Vec<&str> = lines.iter().map(String::as_str).filter(|line| expected.contains(line)).collect();
     assert_eq!(found.len(), 4, "{lines:?}");
     assert!(!fs::exists("/etc/inside").expect("looked"));
+    let own = fixture.folder.path().join("layers/a/upper");
+    assert!(
+        own.join("..").exists() && fs::read_dir(&own).expect("there").next().is_none(),
+        "the places of mounts are made once for all"
+    );
     pod.stop().await.expect("stopped");
 }
 

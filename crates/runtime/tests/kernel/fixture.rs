@@ -85,6 +85,7 @@ impl Fixture {
             id: "pod".into(),
             dir: self.dir(),
             layers: self.folder.path().join("layers"),
+            fills: Some(self.folder.path().join("fills")),
             hostname: "the-pod".into(),
             network: Network::New,
             host_pid: false,

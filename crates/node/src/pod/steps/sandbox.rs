@@ -1,13 +1,16 @@
 //! The supervising process of the pod and the cgroup of its containers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Container;
 
 use runtime::pod::{Begun, Network, Pod, PodError, PodSpec};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::address::is_of_host;
 use super::{Done, Ground, Step, StepError};
-use crate::pod::container::{hostname, pod_cgroup, pod_limits};
+use crate::pod::container::{hostname, id, pod_cgroup, pod_limits};
+use crate::site::MEMORY;
 
 pub(super) struct Sandbox;
 
@@ -24,9 +27,13 @@ pub(crate) fn begin(ground: &mut Ground) {
         return;
     }
     let spec = spec(ground);
+    let ahead = on_disk(ground, &spec.layers);
     let begun = async move {
         clear(&spec.dir).await?;
-        Pod::begin(spec).map_err(|error| failed(&error))
+        let begun = Pod::begin(spec).map_err(|error| failed(&error))?;
+        // What fails here is told by the container.
+        ahead.iter().for_each(|folder| drop(std::fs::create_dir_all(folder)));
+        Ok(begun)
     };
     ground.begun = Some(AbortOnDropHandle::new(tokio::spawn(begun)));
 }
@@ -73,6 +80,16 @@ impl Step for Sandbox {
     }
 }
 
+/// The folders on disk that the first containers need: each takes its time, which is better spent beside the network than by the container.
+fn on_disk(ground: &Ground, layers: &Path) -> Vec<PathBuf> {
+    let all = ground.pod.spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let of = |container: &Container| {
+        let layer = layers.join(id(&container.name, 0));
+        [layer.join("upper"), layer.join("work"), ground.site.log_folder(&ground.pod, &container.name)]
+    };
+    all.flat_map(of).collect()
+}
+
 async fn end(pod: Pod) -> Result<(), StepError> {
     pod.stop().await.map_err(|error| StepError::caused("FailedKillPod", "error killing pod", &error))
 }
@@ -104,6 +121,7 @@ fn spec(ground: &Ground) -> PodSpec {
         id: ground.uid.clone(),
         dir: ground.folder.join("sandbox"),
         layers: ground.site.layers(&ground.uid),
+        fills: Some(ground.site.folder.join(MEMORY).join("fills")),
         hostname: hostname(&ground.site, pod),
         network,
         host_pid: on(own.and_then(|spec| spec.host_pid)),
