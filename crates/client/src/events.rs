@@ -5,7 +5,7 @@
 
 mod aggregate;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -16,10 +16,13 @@ use kube::{
     Api, Resource,
     api::{Patch, PatchParams, PostParams},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use aggregate::{Aggregator, Step};
 
+/// Events are written when none has come for so long, and at the latest after [`WAIT_MAX`].
+const CALM: Duration = Duration::from_millis(50);
+const WAIT_MAX: Duration = Duration::from_millis(500);
 /// Events that wait to be written; what comes beyond is dropped.
 const WAITING_MAX: usize = 1024;
 
@@ -87,6 +90,19 @@ impl Recorder {
     }
 }
 
+/// Waits until it is calm, for a short while: what is told of work must not take the processor from it when there is most of it. What is to
+/// worry does not wait.
+async fn gather(receiver: &mut mpsc::Receiver<Happened>, batch: &mut Vec<Happened>) {
+    let latest = Instant::now() + WAIT_MAX;
+    while batch.len() < WAITING_MAX && batch.iter().all(|happened| happened.severity == Severity::Normal) {
+        let until = latest.min(Instant::now() + CALM);
+        let room = WAITING_MAX - batch.len();
+        if !matches!(tokio::time::timeout_at(until, receiver.recv_many(batch, room)).await, Ok(1..)) || until == latest {
+            return;
+        }
+    }
+}
+
 struct Writer {
     client: kube::Client,
     component: Arc<str>,
@@ -98,6 +114,7 @@ impl Writer {
     async fn run(mut self, mut receiver: mpsc::Receiver<Happened>) {
         let mut batch = Vec::new();
         while receiver.recv_many(&mut batch, WAITING_MAX).await > 0 {
+            gather(&mut receiver, &mut batch).await;
             let now = Timestamp::now();
             // Whatever came while the last batch was written is counted together, so that a hundred alike are one write.
             let steps = self.aggregator.take(batch.drain(..), now);
