@@ -58,6 +58,28 @@ fn every_function_gives_what_helm_gives() {
     assert!(differences.is_empty(), "seed {seed}: {}", report(&differences, templates.len()));
 }
 
+#[test]
+fn calls_that_want_too_much_are_refused() {
+    let calls = [
+        "repeat 1000000000 \"x\"",
+        "until 1000000000",
+        "untilStep 0 9223372036854775807 1",
+        "seq 1 1000000000",
+        "indent 1000000000 \"x\"",
+        "nindent 100000 (repeat 100000 \"\\n\")",
+        "randAlpha 1000000000",
+        "randBytes 1000000000",
+        "replace \"\" (repeat 100000 \"x\") (repeat 100000 \"y\")",
+        "regexReplaceAll \"\" (repeat 100000 \"y\") (repeat 100000 \"x\")",
+        "join (repeat 100000 \"x\") (splitList \"\" (repeat 100000 \"y\"))",
+        "wrapWith 1 (repeat 100000 \"x\") (repeat 100000 \"y\")",
+    ];
+    for call in calls {
+        let answer = world::render(&format!("{{{{ {call} }}}}"), &world::values(), "UTC");
+        assert!(answer.contains("is refused"), "{call}: {}", answer.chars().take(200).collect::<String>());
+    }
+}
+
 /// The parameters of a row, as Go's reflection prints them.
 fn parameters(function: &chart::functions::Function) -> String {
     let last = function.params.len().saturating_sub(1);

@@ -28,5 +28,6 @@ pub fn text(length: usize) -> Result<usize, Failure> {
 
 /// Refuses a list that would be too long.
 pub fn list(length: usize) -> Result<usize, Failure> {
-    refused(length, LIST_ITEMS_MAX, "list", "items")
+    // Go would count on until memory ends, so there are no words of its own.
+    refused(length.min(GO_ROOM_MAX), LIST_ITEMS_MAX, "list", "items")
 }
