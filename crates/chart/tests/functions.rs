@@ -26,13 +26,12 @@ fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-fn today() -> u64 {
-    jiff::Timestamp::now().as_second() as u64 / 86_400
-}
+/// The seed unless `SEED` names one: who builds gets what everyone gets, who looks for differences tries others.
+const USUAL_SEED: u64 = 41;
 
 #[test]
 fn every_function_gives_what_helm_gives() {
-    let seed = setting("SEED", today());
+    let seed = setting("SEED", USUAL_SEED);
     let cases = setting("CASES", CASES as u64) as usize;
     let only = std::env::var("FUNCTION").ok();
     eprintln_seed(seed);

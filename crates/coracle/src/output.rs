@@ -132,6 +132,12 @@ impl Drop for Progress {
     }
 }
 
+/// Prints a text of a command's result as it is.
+#[expect(clippy::print_stdout, reason = "the one place where results are printed")]
+pub fn text(text: &str) {
+    print!("{text}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,10 +147,4 @@ mod tests {
         let rows = vec![vec!["node-1".into(), "Ready".into()], vec!["a".into(), "NotReady".into()]];
         assert_eq!(table(&["NAME", "STATUS"], &rows), "NAME     STATUS\nnode-1   Ready\na        NotReady\n");
     }
-}
-
-/// Prints a text of a command's result as it is.
-#[expect(clippy::print_stdout, reason = "the one place where results are printed")]
-pub fn text(text: &str) {
-    print!("{text}");
 }

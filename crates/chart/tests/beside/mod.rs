@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value as Json;
 
 /// A number from the environment.
@@ -14,9 +14,12 @@ pub fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Chance that `SEED` repeats.
+/// The seed unless `SEED` names one: who builds gets what everyone gets, who looks for differences tries others.
+const USUAL_SEED: u64 = 1;
+
+/// Chance that is the same each time, and another where `SEED` says so.
 pub fn chance() -> StdRng {
-    let seed = number("SEED", rand::rng().next_u64());
+    let seed = number("SEED", USUAL_SEED);
     println!("SEED={seed}");
     StdRng::seed_from_u64(seed)
 }
