@@ -48,7 +48,7 @@ type Done = Result<(), Fault>;
 
 /// Helm's own arguments.
 #[derive(clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, disable_version_flag = true)]
 pub struct Arguments {
     /// As for `helm`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
