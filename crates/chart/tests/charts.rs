@@ -125,3 +125,43 @@ fn files_are_ignored_as_helm_ignores_them() {
     }
     report(wrong);
 }
+
+/// A `.tgz` of entries: a name, a kind and contents.
+fn archive(entries: &[(&str, tar::EntryType, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for (name, kind, data) in entries {
+        let mut header = tar::Header::new_gnu();
+        let field = &mut header.as_old_mut().name;
+        field[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(data.len() as u64);
+        header.set_cksum();
+        tar.append(&header, *data).expect("an entry");
+    }
+    tar.into_inner().and_then(flate2::write::GzEncoder::finish).expect("an archive")
+}
+
+#[test]
+fn hostile_archives_are_refused_in_helms_words() {
+    let file = tar::EntryType::Regular;
+    let refused = [
+        ("c//etc/passwd", "chart illegally contains absolute paths"),
+        ("c/../../x", "chart illegally references parent directory"),
+        ("c/a/../../x", "chart illegally references parent directory"),
+        ("c\\..\\x", "chart illegally references parent directory"),
+        ("c/c:/x", "chart contains illegally named files"),
+        ("c", "chart illegally contains content outside the base directory: \"c\""),
+        ("Chart.yaml/x", "chart yaml not in base directory"),
+    ];
+    for (name, words) in refused {
+        let bytes = archive(&[("c/Chart.yaml", file, b"a"), (name, file, b"x")]);
+        assert_eq!(load::unpack(&bytes).expect_err(name).to_string(), words, "{name}");
+    }
+    let link = archive(&[("c/link", tar::EntryType::Symlink, b"")]);
+    assert_eq!(load::unpack(&link).expect("a link carries nothing")[0].data, b"");
+    let large = vec![0; 60 * 1024 * 1024];
+    let bomb = archive(&[("c/a", file, &large), ("c/b", file, &large)]);
+    let words = load::unpack(&bomb).expect_err("a bomb").to_string();
+    assert_eq!(words, "decompressed chart is larger than the maximum size 104857600");
+    assert!(load::unpack(b"no archive").is_err() && load::unpack(&[0x1f, 0x8b, 8, 0]).is_err());
+}

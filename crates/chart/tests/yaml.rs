@@ -6,6 +6,7 @@ mod beside;
 mod generate;
 
 use base64::Engine as _;
+use rand::RngExt as _;
 use serde_json::{Value as Json, json};
 
 use beside::{as_floats, ask, chance, number};
@@ -69,4 +70,27 @@ fn texts_are_read_as_go_reads_them() {
     wrong.sort_by_key(String::len);
     wrong.truncate(10);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_bytes_make_the_reader_panic() {
+    let mut random = chance();
+    for _ in 0..number("CASES", 4000) {
+        let mut bytes = generate::text(&mut random).into_bytes();
+        for _ in 0..random.random_range(0..6) {
+            if !bytes.is_empty() {
+                let at = random.random_range(0..bytes.len());
+                bytes[at] = random.random();
+            }
+        }
+        let _ = chart::yaml::read(&bytes);
+        let _ = chart::load::load_archive(&bytes);
+    }
+    for deep in ["[".repeat(5000), "{a: ".repeat(5000), "- ".repeat(5000), "? ".repeat(5000)] {
+        assert!(chart::yaml::read(deep.as_bytes()).is_err());
+    }
+    let bomb = format!("a: &a [x,x]\n{}", (0..40).map(|at| format!("b{at}: &b{at} [*a,*a]\n")).collect::<String>());
+    let _ = chart::yaml::read(bomb.as_bytes());
+    let lines: String = (1..30).map(|at| format!("k{at}: &k{at} [*k{0},*k{0},*k{0},*k{0}]\n", at - 1)).collect();
+    assert!(chart::yaml::read(format!("k0: &k0 x\n{lines}").as_bytes()).is_err(), "aliases do not expand without end");
 }

@@ -348,8 +348,21 @@ fn bare_length(text: &str) -> Option<usize> {
     if let Some(word) = ["true", "false", "null"].into_iter().find(|word| text.starts_with(word)) {
         return Some(word.len());
     }
-    let length = text.bytes().take_while(|b| b.is_ascii_digit() || b"+-.eE".contains(b)).count();
-    text.starts_with(|c: char| c == '-' || c.is_ascii_digit()).then_some(length)
+    let bytes = text.as_bytes();
+    let digits = |from: usize| from + bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let mut at = usize::from(bytes.first() == Some(&b'-'));
+    if !bytes.get(at).is_some_and(u8::is_ascii_digit) {
+        return (at == 1).then_some(at);
+    }
+    at = if bytes[at] == b'0' { at + 1 } else { digits(at) };
+    if bytes.get(at) == Some(&b'.') {
+        at = digits(at + 1);
+    }
+    if matches!(bytes.get(at), Some(b'e' | b'E')) {
+        at += 1;
+        at = digits(at + usize::from(matches!(bytes.get(at), Some(b'+' | b'-'))));
+    }
+    Some(at)
 }
 
 fn put(values: &mut Values, key: &str, value: Json) {

@@ -133,6 +133,10 @@ impl Writer {
     }
 
     fn node(&mut self, item: &Item<'_>, in_mapping: bool) -> Result<(), WriteError> {
+        stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || self.node_here(item, in_mapping))
+    }
+
+    fn node_here(&mut self, item: &Item<'_>, in_mapping: bool) -> Result<(), WriteError> {
         match item {
             Item::Null => self.word("null"),
             Item::Bool(value) => self.word(if *value { "true" } else { "false" }),

@@ -183,6 +183,10 @@ impl Composer {
         if depth > DEPTH_MAX {
             return Err(too_deep());
         }
+        stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || self.node_here(place, depth))
+    }
+
+    fn node_here(&mut self, place: Place, depth: usize) -> Compose<NodeId> {
         let start = self.scanner.peek()?.start;
         if let TokenKind::Alias(name) = &self.scanner.peek()?.kind {
             let name = name.clone();

@@ -70,6 +70,10 @@ impl<'d> Decoder<'d> {
     }
 
     fn value(&mut self, id: NodeId) -> Result<Go, String> {
+        stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || self.value_here(id))
+    }
+
+    fn value_here(&mut self, id: NodeId) -> Result<Go, String> {
         self.step()?;
         self.depth += 1;
         if self.depth > DEPTH_MAX {

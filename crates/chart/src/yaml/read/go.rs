@@ -85,17 +85,21 @@ impl Go {
 
     /// Keys are looked at before any number is.
     fn check_keys(&self) -> Result<(), String> {
-        match self {
+        stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || match self {
             Self::List(items) => items.iter().try_for_each(Self::check_keys),
             Self::Map(entries) => entries.iter().try_for_each(|(key, value)| {
                 key_text(key, value)?;
                 value.check_keys()
             }),
             _ => Ok(()),
-        }
+        })
     }
 
     fn convert(self) -> Result<Json, String> {
+        stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || self.convert_here())
+    }
+
+    fn convert_here(self) -> Result<Json, String> {
         Ok(match self {
             Self::Null => Json::Null,
             Self::Bool(value) => Json::Bool(value),
