@@ -51,7 +51,10 @@ fn tail(log: &Path) -> String {
     }
     let from = lines.len().saturating_sub(LOG_LINES_MAX);
     let mut kept = lines[from..].join("\n");
-    kept.push('\n');
+    // What a program wrote without an end of line has none here either.
+    if !partial && !lines.is_empty() {
+        kept.push('\n');
+    }
     let mut cut = kept.len().saturating_sub(LOG_BYTES_MAX);
     while !kept.is_char_boundary(cut) {
         cut += 1;
@@ -72,6 +75,8 @@ mod tests {
         let policy = |policy: &str| Container { termination_message_policy: Some(policy.into()), ..Container::default() };
         let of = |spec: Container, code| of(dir.path(), Some(&spec), "a", 0, code, &log);
         assert_eq!(of(policy("FallbackToLogsOnError"), 1), "one\ntwo three\n");
+        std::fs::write(&log, "2026-01-01T00:00:00Z stdout P DONE\n").unwrap();
+        assert_eq!(of(policy("FallbackToLogsOnError"), 1), "DONE");
         assert_eq!(of(policy("FallbackToLogsOnError"), 0), "");
         assert_eq!(of(policy("File"), 1), "");
         std::fs::create_dir_all(dir.path().join("containers/a")).unwrap();
