@@ -37,7 +37,7 @@ async fn a_deployment_rolls_out_rolls_on_and_scales() {
     assert_eq!(reason(&deployment, "Available"), "MinimumReplicasAvailable");
     let sets = cluster.until::<ReplicaSet>("default", |sets| sets.len() == 1).await;
     let first = sets[0].name_any();
-    assert_eq!(cluster.events("default", "ScalingReplicaSet").await, [format!("Scaled up replica set {first} from 0 to 3")]);
+    assert_eq!(cluster.events("default", "ScalingReplicaSet", 1).await, [format!("Scaled up replica set {first} from 0 to 3")]);
     let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "app:2"}]}}}});
     cluster.patch::<Deployment>("default", "web", image).await;
     let deployment = cluster.until_one("default", "web", is_rolled_out).await;

@@ -66,7 +66,7 @@ async fn a_job_runs_its_pods_counts_them_and_is_complete() {
         cluster.until::<Pod>("default", |pods| pods.len() == 3 && pods.iter().all(|pod| pod.finalizers().is_empty())).await;
     assert_eq!(pods[0].labels()["batch.kubernetes.io/job-name"], "j");
     told(&cluster, "Completed").await;
-    assert_eq!(cluster.events("default", "Completed").await, ["Job completed"]);
+    assert_eq!(cluster.events("default", "Completed", 1).await, ["Job completed"]);
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn an_indexed_job_names_its_pods_and_fails_with_its_limit() {
         (Some("BackoffLimitExceeded"), Some("BackoffLimitExceeded"))
     );
     told(&cluster, "BackoffLimitExceeded").await;
-    assert_eq!(cluster.events("default", "BackoffLimitExceeded").await, ["Job has reached the specified backoff limit"]);
+    assert_eq!(cluster.events("default", "BackoffLimitExceeded", 1).await, ["Job has reached the specified backoff limit"]);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn a_replica_set_makes_its_pods_says_so_and_scales() {
     let status = set.status.unwrap();
     assert_eq!((status.replicas, status.fully_labeled_replicas, status.available_replicas), (3, Some(3), Some(2)));
     assert_eq!(status.observed_generation, set.metadata.generation);
-    let messages = cluster.events("default", "SuccessfulCreate").await;
+    let messages = cluster.events("default", "SuccessfulCreate", 3).await;
     assert_eq!(messages.len(), 3);
     assert!(messages.contains(&format!("Created pod: {}", pods[0].name_any())));
     cluster.patch::<ReplicaSet>("default", "web", json!({"spec": {"replicas": 1}})).await;

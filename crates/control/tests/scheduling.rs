@@ -54,12 +54,7 @@ async fn pods_are_bound_and_told_so() {
     cluster.create("default", &pod("p", "1", json!({}))).await;
     let bound = cluster.until_one::<Pod>("default", "p", |pod| node_of(pod) == Some("a")).await;
     assert_eq!(scheduled(&bound).unwrap().0, "True");
-    cluster
-        .until::<k8s_openapi::api::core::v1::Event>("default", |events| {
-            events.iter().any(|e| e.reason.as_deref() == Some("Scheduled"))
-        })
-        .await;
-    assert_eq!(cluster.events("default", "Scheduled").await, ["Successfully assigned default/p to a"]);
+    assert_eq!(cluster.events("default", "Scheduled", 1).await, ["Successfully assigned default/p to a"]);
 }
 
 #[tokio::test]
@@ -71,8 +66,7 @@ async fn a_pod_without_a_place_says_why_and_goes_once_there_is_one() {
     let message = "0/1 nodes are available: 1 node(s) had untolerated taint(s). \
                    preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
     assert_eq!(scheduled(&waiting), Some(("False", "Unschedulable", message)));
-    cluster.until::<k8s_openapi::api::core::v1::Event>("default", |events| !events.is_empty()).await;
-    assert_eq!(cluster.events("default", "FailedScheduling").await.first().map(String::as_str), Some(message));
+    assert_eq!(cluster.events("default", "FailedScheduling", 1).await.first().map(String::as_str), Some(message));
     node(&cluster, "b", json!({})).await;
     cluster.until_one::<Pod>("default", "p", |pod| node_of(pod) == Some("b")).await;
 }

@@ -40,7 +40,10 @@ async fn pods_come_one_after_the_other_with_their_claims() {
     let pods = cluster.until::<Pod>("default", |pods| pods.len() == 2).await;
     assert_eq!(pods[1].spec.as_ref().unwrap().hostname.as_deref(), Some("db-1"));
     assert!(
-        cluster.events("default", "SuccessfulCreate").await.contains(&"create Pod db-0 in StatefulSet db successful".to_owned())
+        cluster
+            .events("default", "SuccessfulCreate", 2)
+            .await
+            .contains(&"create Pod db-0 in StatefulSet db successful".to_owned())
     );
     cluster.run_pod(&pods[1], true).await;
     let ready = |set: &StatefulSet| set.status.as_ref().is_some_and(|status| status.ready_replicas == Some(2));

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{
     Api, Resource, ResourceExt as _,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
     core::{ClusterResourceScope, NamespaceResourceScope},
 };
 use serde::Serialize;
@@ -105,10 +105,11 @@ impl Cluster {
         objects.into_iter().find(|object| object.name_any() == name).unwrap()
     }
 
-    /// The messages of events with this reason, oldest first.
-    pub async fn events(&self, namespace: &str, reason: &str) -> Vec<String> {
-        let list = self.api::<Event>(namespace).list(&ListParams::default().fields(&format!("reason={reason}"))).await.unwrap();
-        let mut items = list.items;
+    /// The messages of events with this reason, oldest first, once there are so many: they are written when it is calm.
+    pub async fn events(&self, namespace: &str, reason: &str, count: usize) -> Vec<String> {
+        let told = |event: &&Event| event.reason.as_deref() == Some(reason);
+        let mut items = self.until::<Event>(namespace, |events| events.iter().filter(told).count() >= count).await;
+        items.retain(|event| told(&event));
         items.sort_by_key(|event| event.first_timestamp.as_ref().map(|time| time.0));
         items.into_iter().filter_map(|event| event.message).collect()
     }
