@@ -195,6 +195,7 @@ fn below(folder: &Path) -> impl Iterator<Item = PathBuf> {
 pub fn kill(path: &str) -> io::Result<()> {
     use rustix::{
         event::{PollFd, PollFlags, Timespec, poll},
+        io::retry_on_intr,
         process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
     };
     let own = rustix::process::getpid();
@@ -214,7 +215,7 @@ pub fn kill(path: &str) -> io::Result<()> {
         // A killed process may still have a child that it made in the last moment: look again until there is none.
         for handle in &handles {
             let wait = Timespec { tv_sec: 10, tv_nsec: 0 };
-            if poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&wait))? == 0 {
+            if retry_on_intr(|| poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&wait)))? == 0 {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }

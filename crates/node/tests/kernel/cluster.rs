@@ -304,6 +304,15 @@ impl Cluster {
             .collect()
     }
 
+    /// Waits for an event that starts so: they are written when it is calm.
+    pub async fn told(&self, name: &str, start: &str) {
+        let begun = Instant::now();
+        while !self.events(name).await.iter().any(|event| event.starts_with(start)) {
+            assert!(begun.elapsed() < SOON, "{start} in {:?}", self.events(name).await);
+            client::queue::pause(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Ends all; nothing is left but what a test failed to remove.
     pub async fn stop(mut self) {
         for pod in self.pods().list(&ListParams::default()).await.unwrap() {

@@ -61,12 +61,7 @@ async fn waits() {
     container["volumeMounts"] = json!([{ "name": "m", "mountPath": "/m" }]);
     let volumes = json!([{ "name": "m", "configMap": { "name": "late" } }]);
     cluster.create("a", json!({ "volumes": volumes, "containers": [container] })).await;
-    let begun = Instant::now();
-    let expected = "FailedMount: MountVolume.SetUp failed for volume \"m\" : configmap \"late\" not found";
-    while !cluster.events("a").await.iter().any(|event| event == expected) {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", cluster.events("a").await);
-        client::queue::pause(Duration::from_millis(20)).await;
-    }
+    cluster.told("a", "FailedMount: MountVolume.SetUp failed for volume \"m\" : configmap \"late\" not found").await;
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "default");
     let map = json!({ "metadata": { "name": "late" }, "data": { "a": "there" } });
     maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap()).await.unwrap();
