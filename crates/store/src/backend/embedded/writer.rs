@@ -95,7 +95,8 @@ impl Log {
 struct Group {
     frame: Frame,
     applied: Vec<Applied>,
-    answers: Vec<(Answer, Revision)>,
+    /// Who waits for what. A refusal waits too: whoever tries again at once must then see what was in the way.
+    answers: Vec<(Answer, Result<Revision, CommitError>)>,
     /// What keys will be after this group: created and modified, `None` when removed.
     after: HashMap<Arc<str>, Option<(Revision, Revision)>>,
 }
@@ -186,10 +187,9 @@ impl<P: Project> Writer<P> {
                     group.applied.push(applied);
                 }
                 self.log.revision = revision;
-                group.answers.push((answer, revision));
+                group.answers.push((answer, Ok(revision)));
             }
-            // Whoever asked may be gone; then nobody needs the answer.
-            Err(refused) => drop(answer.send(Err(refused))),
+            Err(refused) => group.answers.push((answer, Err(refused))),
         }
     }
 
@@ -243,14 +243,15 @@ impl<P: Project> Writer<P> {
         };
         if let Err(refused) = written {
             self.stopped |= matches!(refused, CommitError::Stopped);
-            for (answer, _) in group.answers {
-                let _ = answer.send(Err(refused.clone()));
+            for (answer, outcome) in group.answers {
+                let _ = answer.send(outcome.and_then(|_| Err(refused.clone())));
             }
             return;
         }
         self.shared.apply(group.applied);
-        for (answer, revision) in group.answers {
-            let _ = answer.send(Ok(revision));
+        for (answer, outcome) in group.answers {
+            // Whoever asked may be gone; then nobody needs the answer.
+            let _ = answer.send(outcome);
         }
         if self.checkpointing.is_none() && self.log.grown > self.log.settings.checkpoint_bytes.max(self.log.checkpoint) {
             self.checkpoint();
