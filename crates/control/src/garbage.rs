@@ -4,7 +4,7 @@
 mod act;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -60,6 +60,8 @@ struct Collector {
     graph: Mutex<Graph>,
     kinds: Mutex<Kinds>,
     awaited: Mutex<Awaited>,
+    /// Dependents of owners whose kind was not served when they were judged.
+    unsettled: Mutex<HashSet<Uid>>,
 }
 
 /// Custom kinds whose definition came or went, and that discovery does not show, or still shows: the server tells of a definition before it serves it.
@@ -99,6 +101,7 @@ pub fn run(wiring: Wiring) -> Work {
             graph: Mutex::default(),
             kinds: Mutex::default(),
             awaited: Mutex::default(),
+            unsettled: Mutex::default(),
         });
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(10));
         while let Err(error) = collector.discover().await {
@@ -140,6 +143,7 @@ impl Collector {
                 self.gone(uids);
             }
         }
+        let known = kinds.followed.len();
         for resource in wanted {
             let path = resource.path("");
             if kinds.followed.contains_key(&path) {
@@ -149,6 +153,9 @@ impl Collector {
             let resource = Arc::new(resource);
             kinds.all.push(Arc::clone(&resource));
             kinds.followed.insert(path.clone(), self.follow(kind, path, &resource));
+        }
+        if kinds.followed.len() > known {
+            self.enqueue(std::mem::take(&mut *lock(&self.unsettled)));
         }
         Ok(next)
     }
@@ -184,7 +191,7 @@ impl Collector {
             }
             Event::Deleted(object, _) => self.gone(object.metadata.uid.as_deref().map(Uid::parse)),
             Event::Replaced(objects, _) => {
-                let mut gone: std::collections::HashSet<_> = self.graph().of_kind(kind).into_iter().collect();
+                let mut gone: HashSet<_> = self.graph().of_kind(kind).into_iter().collect();
                 for object in objects {
                     if let Some(uid) = object.metadata.uid.as_deref() {
                         gone.remove(&Uid::parse(uid));

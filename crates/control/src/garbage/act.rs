@@ -5,7 +5,7 @@ use http::{Request, header};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde_json::{Value, json};
 
-use super::{Collector, Job, Object};
+use super::{Collector, Job, Object, lock};
 use crate::apply::{self, ApplyError};
 
 impl Collector {
@@ -19,7 +19,7 @@ impl Collector {
         };
         let mut gone = Vec::new();
         for owner in meta.owner_references.iter().flatten() {
-            if self.is_gone(owner, &place.namespace).await? {
+            if self.is_gone(owner, &place.namespace, uid).await? {
                 gone.push(owner.uid.clone());
             }
         }
@@ -70,13 +70,19 @@ impl Collector {
         }
     }
 
-    /// Whether an owner is not there. One whose kind is unknown may come back with it.
-    async fn is_gone(&self, owner: &OwnerReference, namespace: &str) -> Result<bool, ApplyError> {
+    /// Whether an owner is not there. One whose kind is unknown may come back with it: then its dependent is judged again.
+    async fn is_gone(&self, owner: &OwnerReference, namespace: &str, dependent: Uid) -> Result<bool, ApplyError> {
         let uid = Uid::parse(&owner.uid);
         if self.graph().knows(uid) {
             return Ok(false);
         }
-        let Some(kind) = self.kind_of(&owner.api_version, &owner.kind) else { return Ok(false) };
+        let mut kind = self.kind_of(&owner.api_version, &owner.kind);
+        if kind.is_none() {
+            lock(&self.unsettled).insert(dependent);
+            // It may have come before this was noted.
+            kind = self.kind_of(&owner.api_version, &owner.kind);
+        }
+        let Some(kind) = kind else { return Ok(false) };
         let namespace = if kind.namespaced { namespace } else { "" };
         if kind.namespaced && namespace.is_empty() {
             return Ok(false);
