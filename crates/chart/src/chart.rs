@@ -1,7 +1,7 @@
 //! A chart as data: its description, files, default values and subcharts. It never reads itself from anywhere.
 
 mod metadata;
-mod parse;
+pub(crate) mod parse;
 
 pub use metadata::{Dependency, Lock, Maintainer, Metadata, ValidationError};
 

@@ -78,6 +78,17 @@ impl Value {
         matches!(self, Self::Nil)
     }
 
+    /// Whether it is nil, of whatever type or of none.
+    pub fn is_any_nil(&self) -> bool {
+        match self {
+            Self::Nil => true,
+            Self::List(list) => list.is_nil(),
+            Self::Map(map) => map.is_nil(),
+            Self::Object(object) => object.is_nil(),
+            _ => false,
+        }
+    }
+
     /// The Go type; nil has none.
     pub fn go_type(&self) -> Option<Type> {
         Some(match self {

@@ -16,7 +16,8 @@ struct Fields<'f> {
 
 type Parse<T> = Result<T, ReadError>;
 
-fn kind_of(value: &Json) -> &'static str {
+/// The kind of a value as Go's errors name it.
+pub(crate) fn kind_of(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
         Json::Bool(_) => "bool",

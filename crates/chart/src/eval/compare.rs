@@ -72,8 +72,8 @@ fn beyond(one: &Value, two: &Value) -> Result<bool, Failure> {
         let (a, b) = (string_verb(one), print::display(two));
         return Err(Failure::new(format!("non-comparable types {a}: {}, {}: {b}", one.type_name(), two.type_name())));
     }
-    if empty(one) || empty(two) {
-        return Ok(empty(one) == empty(two));
+    if one.is_any_nil() || two.is_any_nil() {
+        return Ok(one.is_any_nil() == two.is_any_nil());
     }
     match (one, two) {
         (Value::Object(a), Value::Object(b)) => {
@@ -88,17 +88,6 @@ fn beyond(one: &Value, two: &Value) -> Result<bool, Failure> {
 
 fn string_verb(value: &Value) -> crate::value::Str {
     print::sprintf(b"%s", std::slice::from_ref(value)).into()
-}
-
-/// Whether it is nil, of whatever type.
-fn empty(value: &Value) -> bool {
-    match value {
-        Value::Nil => true,
-        Value::List(list) => list.is_nil(),
-        Value::Map(map) => map.is_nil(),
-        Value::Object(object) => object.is_nil(),
-        _ => false,
-    }
 }
 
 /// `lt`.

@@ -63,21 +63,11 @@ fn fields_of(value: &Value) -> Option<Vec<(Str, Value)>> {
     }
 }
 
-fn is_nil(value: &Value) -> bool {
-    match value {
-        Value::Nil => true,
-        Value::List(list) => list.is_nil(),
-        Value::Map(map) => map.is_nil(),
-        Value::Object(object) => object.is_nil(),
-        _ => false,
-    }
-}
-
 fn shape(value: &Value, depth: usize) -> Result<Shape, WriteError> {
     if depth > DEPTH_MAX {
         return Err(WriteError::Depth);
     }
-    if is_nil(value) {
+    if value.is_any_nil() {
         return Ok(Shape::Nil);
     }
     match value {
@@ -190,7 +180,7 @@ impl Writer {
 
     fn fields(&mut self, key: &[Str], fields: &[(Str, Value)], inline: bool, more: bool) -> Result<(), WriteError> {
         for (index, (name, field)) in fields.iter().enumerate() {
-            if is_nil(field) {
+            if field.is_any_nil() {
                 continue;
             }
             if inline {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::order::{INSTALL_ORDER, compare};
 use super::record::{Execution, Hook, HookEvent};
+use crate::chart::parse::kind_of;
 use crate::yaml::{self, ReadError};
 
 /// The annotation that makes a manifest a hook.
@@ -151,14 +152,7 @@ impl Head {
 }
 
 fn refuse<T>(value: &Json, field: &str, wanted: &str) -> Result<T, ReadError> {
-    let kind = match value {
-        Json::Null => "null",
-        Json::Bool(_) => "bool",
-        Json::Number(_) => "number",
-        Json::String(_) => "string",
-        Json::Array(_) => "array",
-        Json::Object(_) => "object",
-    };
+    let kind = kind_of(value);
     let field = format!("SimpleHead.{field}");
     Err(ReadError::Unmarshal(format!("json: cannot unmarshal {kind} into Go struct field {field} of type {wanted}")))
 }
