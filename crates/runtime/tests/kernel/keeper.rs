@@ -49,10 +49,23 @@ async fn until(client: &Client, name: &str, wanted: impl Fn(&Kept) -> bool) -> K
     panic!("{name} never came to that");
 }
 
+/// Waits for `text` in the log of `name`: a program that has started has not yet said anything.
+async fn said(fixture: &Fixture, name: &str, text: &str) {
+    let log = fixture.folder.path().join(format!("{name}.log"));
+    for _ in 0..500 {
+        if fs::read_to_string(&log).is_ok_and(|whole| whole.contains(text)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{name} never said {text:?}");
+}
+
 async fn restarts() {
     let fixture = Fixture::new();
     let client = keeper(&fixture).await;
     let first = client.start(&program(&fixture, "a", "echo $WORD; exec sleep 100")).await.expect("started");
+    said(&fixture, "a", "hello\n").await;
     assert!(matches!(client.start(&program(&fixture, "a", "true")).await, Err(KeeperError::Obey(_))));
     kill(first);
     let again = until(&client, "a", |kept| kept.restarts == 1 && kept.pid.is_some()).await;
@@ -64,8 +77,6 @@ async fn restarts() {
     client.start(&once).await.expect("started");
     assert_eq!(until(&client, "b", |kept| kept.exit.is_some()).await.exit, Some(5));
     client.start(&program(&fixture, "deaf", "trap '' TERM; exec sleep 100")).await.expect("started");
-    let log = fs::read_to_string(fixture.folder.path().join("a.log")).expect("a log");
-    assert!(log.starts_with("hello\n"));
     client.shutdown().await.expect("ended");
     assert!(matches!(client.list().await, Err(KeeperError::Reach { .. })));
     assert!(runtime::cgroup::processes(&fixture.cgroup).expect("listed").is_empty());
@@ -76,21 +87,18 @@ async fn asks() {
     let client = keeper(&fixture).await;
     let script = "trap 'echo heard; exit 0' TERM; echo waits; while true; do sleep 0.01; done";
     client.start(&Program { grace_ms: 60_000, ..program(&fixture, "a", script) }).await.expect("started");
-    let log = fixture.folder.path().join("a.log");
-    while !fs::read_to_string(&log).is_ok_and(|text| text.contains("waits")) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    said(&fixture, "a", "waits").await;
     client.stop("a").await.expect("stopped");
-    assert!(fs::read_to_string(&log).expect("a log").contains("heard"));
+    said(&fixture, "a", "heard").await;
     client.shutdown().await.expect("ended");
 }
 
 async fn kills() {
     let fixture = Fixture::new();
     let client = keeper(&fixture).await;
-    client.start(&program(&fixture, "a", "setsid sleep 100 & sleep 100")).await.expect("started");
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(runtime::cgroup::processes(&fixture.cgroup).expect("listed").len(), 3);
+    client.start(&program(&fixture, "a", "setsid sleep 100 & echo begun; sleep 100; true")).await.expect("started");
+    said(&fixture, "a", "begun").await;
+    assert!(runtime::cgroup::processes(&fixture.cgroup).expect("listed").len() >= 2);
     client.kill("a").await.expect("killed");
     assert!(runtime::cgroup::processes(&fixture.cgroup).expect("listed").is_empty());
     let kept = until(&client, "a", |kept| kept.exit.is_some()).await;
