@@ -40,7 +40,7 @@ impl Upstream {
         let apiserver = acceptance::start(Program::new("sh").arguments([
             "-c",
             &format!(
-                "exec {}/kube-apiserver --etcd-servers {ETCD} --secure-port {PORT} --bind-address 127.0.0.1 --cert-dir {} --client-ca-file {} --service-account-key-file {} --service-account-signing-key-file {} --service-account-issuer https://kubernetes.default.svc --service-cluster-ip-range 10.96.0.0/16 --authorization-mode RBAC --max-requests-inflight 0 --max-mutating-requests-inflight 0 --enable-priority-and-fairness=false >{} 2>&1",
+                "exec {}/kube-apiserver --etcd-servers {ETCD} --secure-port {PORT} --bind-address 127.0.0.1 --advertise-address 192.0.2.1 --cert-dir {} --client-ca-file {} --service-account-key-file {} --service-account-signing-key-file {} --service-account-issuer https://kubernetes.default.svc --service-cluster-ip-range 10.96.0.0/16 --authorization-mode RBAC --max-requests-inflight 0 --max-mutating-requests-inflight 0 --enable-priority-and-fairness=false >{} 2>&1",
                 programs.display(), at("certs"), at("ca.crt"), at("sa.key"), at("sa.key"), at("apiserver.log")
             ),
         ]))?;

@@ -15,9 +15,10 @@ use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 use k8s_openapi::api::core::v1::{Node, Pod, Toleration};
 
 use crate::pod_facts::{available_at, is_available, is_ending, is_ready, phase};
+use crate::revision::REVISION_LABEL;
 use crate::scheduling::node_affinity::NodeAffinity;
 use crate::scheduling::taints;
-pub use pods::{REVISION_LABEL, node_of, pod};
+pub use pods::{node_of, pod};
 pub use revisions::{Revisions, revisions, surplus};
 
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(1);

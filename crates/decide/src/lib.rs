@@ -17,6 +17,7 @@ pub mod pod_lifecycle;
 pub mod readiness;
 pub mod redis_slots;
 pub mod replicas;
+pub mod revision;
 pub mod rollout;
 pub mod scheduling;
 pub mod selection;

@@ -19,7 +19,7 @@ use crate::{
     rollout::resolve,
 };
 pub use pods::{claims, is_member, ordinal_of, owners_of_claim, pod, right_labels};
-pub use revisions::{REVISION_LABEL, Revisions, revisions, surplus};
+pub use revisions::{Revisions, revisions, surplus};
 
 /// A template and the name of its revision.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-/// On a pod: the hash of the template that it was made of.
-pub const REVISION_LABEL: &str = "controller-revision-hash";
+use crate::revision::REVISION_LABEL;
+
 const GENERATION_LABEL: &str = "pod-template-generation";
 const GENERATION: &str = "deprecated.daemonset.template.generation";
 const NAME: &str = "metadata.name";

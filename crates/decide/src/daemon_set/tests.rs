@@ -134,6 +134,8 @@ fn a_template_that_comes_back_is_the_latest_again() {
     let mut set = set(json!({}));
     let first = revisions(&set, &[]).create.unwrap();
     assert_eq!(first.metadata.name, Some(format!("d-{}", revisions(&set, &[]).hash)));
+    let data = r#"{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"app":"d"}},"spec":{"containers":[{"name":"c"}],"nodeSelector":{"os":"linux"}}}}}"#;
+    assert_eq!(first.data.0.to_string(), data, "clients compare the bytes with their own, whose keys are sorted");
     set.spec.template.spec.as_mut().unwrap().containers[0].image = Some("other".to_owned());
     let own = vec![Arc::new(first.clone())];
     let second = revisions(&set, &own).create.unwrap();

@@ -10,7 +10,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 
-use super::{REVISION_LABEL, Revision, wanted};
+use super::{Revision, wanted};
+use crate::revision::REVISION_LABEL;
 
 const NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 const INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
