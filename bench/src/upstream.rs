@@ -41,7 +41,7 @@ impl Upstream {
             "-c",
             &format!(
                 "exec {}/kube-apiserver --etcd-servers {ETCD} --secure-port {PORT} --bind-address 127.0.0.1 --advertise-address 192.0.2.1 --cert-dir {} --client-ca-file {} --service-account-key-file {} --service-account-signing-key-file {} --service-account-issuer https://kubernetes.default.svc --service-cluster-ip-range 10.96.0.0/16 --authorization-mode RBAC --max-requests-inflight 0 --max-mutating-requests-inflight 0 --enable-priority-and-fairness=false >{} 2>&1",
-                programs.display(), at("certs"), at("ca.crt"), at("sa.key"), at("sa.key"), at("apiserver.log")
+                programs.display(), at("certs"), at("ca.crt"), at("sa.pub"), at("sa.key"), at("apiserver.log")
             ),
         ]))?;
         let peer = Self { folder, etcd, apiserver };
@@ -93,7 +93,9 @@ fn keys(folder: &Path) -> anyhow::Result<()> {
     write("ca.crt", &certificate.pem())?;
     write("admin.crt", &issued.pem())?;
     write("admin.key", &key.serialize_pem())?;
-    write("sa.key", &KeyPair::generate()?.serialize_pem())?;
+    let accounts = KeyPair::generate()?;
+    write("sa.key", &accounts.serialize_pem())?;
+    write("sa.pub", &accounts.public_key_pem())?;
     let at = |name: &str| folder.join(name).display().to_string();
     let config = serde_json::json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "peer",
