@@ -64,7 +64,10 @@ pub(crate) fn template_of(revision: &ControllerRevision) -> Option<PodTemplateSp
 }
 
 /// The latest revision of this template, and the highest number of all.
-pub(crate) fn latest<'r>(own: &'r [Arc<ControllerRevision>], template: &PodTemplateSpec) -> (Option<&'r Arc<ControllerRevision>>, i64) {
+pub(crate) fn latest<'r>(
+    own: &'r [Arc<ControllerRevision>],
+    template: &PodTemplateSpec,
+) -> (Option<&'r Arc<ControllerRevision>>, i64) {
     let same = |one: &&Arc<ControllerRevision>| template_of(one).is_some_and(|kept| same_template(&kept, template));
     let last = own.iter().filter_map(|revision| revision.revision).max().unwrap_or(0);
     (own.iter().filter(same).max_by_key(|revision| revision.revision), last)

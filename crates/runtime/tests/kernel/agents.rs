@@ -30,7 +30,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 fn script() -> String {
-    format!("i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); sleep 0.003; done; exit 9")
+    format!("i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); sleep 0.01; done; exit 9")
 }
 
 /// Plays the agent if this process was started for that: starts a pod with two containers, says so, and waits to be killed.
@@ -88,7 +88,7 @@ async fn the_supervisor_dies() {
     let fixture = Fixture::new();
     let pod = fixture.pod().await;
     let container = pod.start_container(fixture.container("writer", &script()), fixture.logs("writer")).await.expect("started");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    fixture.said("writer", "line 10").await;
     kill(pod.pid());
     tokio::time::sleep(Duration::from_millis(20)).await;
     let (code, text) = exec(&pod, "writer", "echo still here").await;
@@ -105,7 +105,7 @@ async fn the_supervisor_dies() {
 async fn the_agent_dies() {
     let fixture = Fixture::new();
     let mut agent = Agent::start(&fixture);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    fixture.said("writer", "line 10").await;
     agent.kill();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let pod = Pod::adopt(&fixture.dir()).await.expect("adopted").expect("alive");
@@ -122,7 +122,7 @@ async fn the_agent_dies() {
 async fn both_die() {
     let fixture = Fixture::new();
     let mut agent = Agent::start(&fixture);
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    fixture.said("writer", "line 10").await;
     agent.kill();
     tokio::time::sleep(Duration::from_millis(60)).await;
     kill(agent.supervisor);

@@ -129,6 +129,17 @@ impl Fixture {
         let text = fs::read_to_string(self.logs(id).path).unwrap_or_default();
         text.lines().map(|line| line.splitn(4, ' ').nth(3).unwrap_or_default().to_owned()).collect()
     }
+
+    /// Waits until a container has said this: that it has started says nothing of what it has done.
+    pub async fn said(&self, id: &str, line: &str) {
+        for _ in 0..2000 {
+            if self.lines(id).iter().any(|said| said == line) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{id} never said {line:?}: {:?}", self.lines(id));
+    }
 }
 
 impl Drop for Fixture {

@@ -76,10 +76,12 @@ async fn a_program_that_is_not_there() {
 async fn a_signal_ends_it() {
     let fixture = Fixture::new();
     let pod = fixture.pod().await;
-    let container =
-        pod.start_container(fixture.container("a", "trap 'exit 3' TERM; while :; do sleep 0.05; done"), fixture.logs("a"));
+    let container = pod.start_container(
+        fixture.container("a", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"),
+        fixture.logs("a"),
+    );
     let container = container.await.expect("started");
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    fixture.said("a", "ready").await;
     container.signal(15).await.expect("sent");
     assert_eq!(wait(&container).await.code, 3);
     let container = pod.start_container(fixture.container("b", "sleep 100"), fixture.logs("b")).await.expect("started");
@@ -104,7 +106,7 @@ async fn too_much_memory() {
 async fn an_exec_sees_the_container() {
     let fixture = Fixture::new();
     let pod = fixture.pod().await;
-    let mut spec = fixture.container("a", "echo inside > /tmp/file; sleep 100");
+    let mut spec = fixture.container("a", "echo inside > /tmp/file; echo ready; sleep 100");
     spec.env.push(("GREETING".into(), "hello".into()));
     spec.user.uid = 1000;
     spec.user.gid = 1001;
@@ -112,7 +114,7 @@ async fn an_exec_sees_the_container() {
     fs::set_permissions(fixture.folder.path().join("layer/tmp"), std::os::unix::fs::PermissionsExt::from_mode(0o777))
         .expect("open");
     pod.start_container(spec, fixture.logs("a")).await.expect("started");
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    fixture.said("a", "ready").await;
     let (code, text) = exec(&pod, "a", "cat /tmp/file; echo $GREETING; id -u; ps | wc -l; exit 5").await;
     assert_eq!(code, 5, "{text}");
     let lines: Vec<&str> = text.lines().collect();
@@ -202,9 +204,9 @@ async fn attached_input() {
 async fn containers_share() {
     let fixture = Fixture::new();
     let pod = fixture.pod().await;
-    let script = "echo shared > /dev/shm/file; for n in net ipc uts; do readlink /proc/self/ns/$n; done; sleep 100";
+    let script = "echo shared > /dev/shm/file; for n in net ipc uts; do readlink /proc/self/ns/$n; done; echo ready; sleep 100";
     pod.start_container(fixture.container("a", script), fixture.logs("a")).await.expect("started");
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    fixture.said("a", "ready").await;
     let script = "cat /dev/shm/file; for n in net ipc uts; do readlink /proc/self/ns/$n; done; ps | grep -c '[s]leep 100 *$'";
     let (_, lines) = fixture.run(&pod, fixture.container("b", script)).await;
     assert_eq!(lines[0], "shared");
