@@ -20,6 +20,7 @@ use crate::functions::{Facts, Failure, Templates};
 use crate::parse::node::{Command, Node, Pipe, Tree, Word};
 use crate::parse::{self, ParseError};
 use crate::print::quote;
+use crate::render::Options;
 use crate::value::{Str, Type, Value};
 
 /// What Go writes for nothing, and Helm takes out again.
@@ -133,6 +134,7 @@ pub(crate) struct Machine<'f> {
     facts: &'f dyn Facts,
     strict: bool,
     lint: bool,
+    steps_left: u64,
     out: Vec<u8>,
     scope: Rc<Scope>,
     /// How often each template is being included now.
@@ -155,12 +157,13 @@ struct State<'t, 'm, 'f> {
 }
 
 impl<'f> Machine<'f> {
-    pub(crate) fn new(facts: &'f dyn Facts, scope: Scope, strict: bool, lint: bool) -> Self {
+    pub(crate) fn new(facts: &'f dyn Facts, scope: Scope, options: Options) -> Self {
         let scope = Rc::new(scope);
         Self {
             facts,
-            strict,
-            lint,
+            strict: options.strict,
+            lint: options.lint,
+            steps_left: options.steps.unwrap_or(u64::MAX),
             out: Vec::new(),
             scope,
             including: HashMap::new(),

@@ -68,6 +68,8 @@ pub struct Options {
     pub strict: bool,
     /// `required` and `fail` let pass.
     pub lint: bool,
+    /// How many steps all templates may take together; no bound where nothing is said.
+    pub steps: Option<u64>,
 }
 
 /// Why a chart does not render, as Helm words it.
@@ -127,7 +129,7 @@ fn run(
             .map_err(|error| RenderError::Parse(layout::parse_error(path, &error.to_string())))?;
         trees.into_iter().for_each(|tree| scope.add(tree));
     }
-    let mut machine = Machine::new(facts, scope, options.strict, options.lint);
+    let mut machine = Machine::new(facts, scope, options);
     let mut rendered = BTreeMap::new();
     for path in paths {
         if path.rsplit('/').next().is_some_and(|name| name.starts_with('_')) {

@@ -87,6 +87,12 @@ fn describe(error: &ValidationError<'_>, depth: usize, lines: &mut Vec<String>) 
     if let ValidationErrorKind::Required { property } = error.kind() {
         return describe_missing(&place, &shown(property), lines);
     }
+    if let ValidationErrorKind::UnevaluatedProperties { unexpected } = error.kind() {
+        for name in unexpected {
+            lines.push(format!("{indent}- at '{}/{name}': false schema", error.instance_path()));
+        }
+        return;
+    }
     lines.push(format!("{place}{}", message(error)));
     let context = match error.kind() {
         ValidationErrorKind::AnyOf { context }
@@ -129,11 +135,17 @@ fn message(error: &ValidationError<'_>) -> String {
             format!("value must be one of {}", options.join(", "))
         }
         ValidationErrorKind::Constant { expected_value } => format!("value must be {}", shown(expected_value)),
-        ValidationErrorKind::Minimum { limit } => format!("minimum: got {got}, want {limit}"),
-        ValidationErrorKind::Maximum { limit } => format!("maximum: got {got}, want {limit}"),
-        ValidationErrorKind::ExclusiveMinimum { limit } => format!("exclusiveMinimum: got {got}, want {limit}"),
-        ValidationErrorKind::ExclusiveMaximum { limit } => format!("exclusiveMaximum: got {got}, want {limit}"),
-        ValidationErrorKind::MultipleOf { multiple_of } => format!("multipleOf: got {got}, want {multiple_of}"),
+        ValidationErrorKind::Minimum { limit } => format!("minimum: got {}, want {}", grouped(got), grouped(limit)),
+        ValidationErrorKind::Maximum { limit } => format!("maximum: got {}, want {}", grouped(got), grouped(limit)),
+        ValidationErrorKind::ExclusiveMinimum { limit } => {
+            format!("exclusiveMinimum: got {}, want {}", grouped(got), grouped(limit))
+        }
+        ValidationErrorKind::ExclusiveMaximum { limit } => {
+            format!("exclusiveMaximum: got {}, want {}", grouped(got), grouped(limit))
+        }
+        ValidationErrorKind::MultipleOf { multiple_of } => {
+            format!("multipleOf: got {}, want {}", grouped(got), grouped(multiple_of))
+        }
         ValidationErrorKind::MinLength { limit } => format!("minLength: got {}, want {limit}", size()),
         ValidationErrorKind::MaxLength { limit } => format!("maxLength: got {}, want {limit}", size()),
         ValidationErrorKind::MinItems { limit } => format!("minItems: got {}, want {limit}", size()),
@@ -189,9 +201,25 @@ fn wanted(kind: &TypeKind) -> String {
     names.join(" or ")
 }
 
+/// A number with a comma at each thousand.
+fn grouped(number: &impl std::fmt::Display) -> String {
+    let text = number.to_string();
+    let whole = text.len() - text.trim_start_matches(['-', '+']).trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let sign = text.len() - text.trim_start_matches('-').len();
+    let mut out = String::new();
+    for (at, digit) in text.char_indices() {
+        if at > sign && at < whole && (whole - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 fn shown(value: &Json) -> String {
     match value {
         Json::String(text) => format!("'{text}'"),
-        other => other.to_string(),
+        Json::Number(number) => number.to_string(),
+        other => crate::print::display(&crate::value::Value::from_tree(other)).to_string(),
     }
 }

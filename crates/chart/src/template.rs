@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::chart::Chart;
 use crate::dependencies;
 use crate::functions::Facts;
+use crate::print::quote::quoted;
 use crate::release::{self, Hook, Manifest, SortError};
 use crate::render::{self, Capabilities, Given, HelmVersion, KubeVersion, RenderError, Source};
 use crate::schema::{self, SchemaError};
@@ -103,6 +104,11 @@ pub fn template(mut chart: Chart, request: Request<'_>, facts: &dyn Facts) -> Re
     let files = render::render(&source(&chart), &given, facts, render::Options::default()).map_err(TemplateError::Render)?;
     let (notes, files) = part_notes(&chart, files, request.subchart_notes);
     let sorted = release::sort(&files).map_err(|cause| TemplateError::Sort { cause, text: blob(&files) })?;
+    for events in &sorted.unknown_events {
+        let plain = !events.is_empty() && events.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'=');
+        let events = if plain { events.clone() } else { quoted(events.as_bytes()) };
+        warnings.push(format!("level=INFO msg=\"skipping unknown hooks\" hookTypes={events}"));
+    }
     let mut manifest = String::new();
     if request.include_crds {
         for crd in chart.crds() {
@@ -180,20 +186,31 @@ pub fn imagined() -> Capabilities {
 
 /// A version of Kubernetes as users write it; the error is Helm's.
 pub fn kube_version(text: &str) -> Result<KubeVersion, String> {
-    let plain = text.trim().trim_start_matches('v');
+    let plain = text.trim_start().strip_prefix('v').unwrap_or(text.trim_start());
     let core: String = plain.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-    let parts: Vec<&str> = core.trim_end_matches('.').split('.').collect();
-    let numbers: Option<Vec<u64>> = parts.iter().map(|part| part.parse().ok()).collect();
-    match numbers {
-        Some(numbers) if numbers.len() >= 2 => {
-            let patch = numbers.get(2).copied().unwrap_or(0);
-            Ok(KubeVersion {
-                version: if text.starts_with('v') { text.to_owned() } else { format!("v{text}") },
-                normalized: format!("v{}.{}.{patch}", numbers[0], numbers[1]),
-                major: numbers[0].to_string(),
-                minor: numbers[1].to_string(),
-            })
-        }
-        _ => Err(format!("could not parse {text:?} as version")),
+    // A point that no digit follows belongs to what is ignored.
+    let core = core.split("..").next().unwrap_or_default().trim_end_matches('.');
+    let parts: Vec<&str> = core.split('.').collect();
+    if core.is_empty() || core.starts_with('.') {
+        return Err(format!("could not parse {text:?} as version"));
     }
+    if parts.len() < 2 {
+        return Err(format!("illegal version string {text:?}"));
+    }
+    if parts[0].starts_with('0') && parts[0] != "0" {
+        return Err(format!("illegal zero-prefixed version component {:?} in {text:?}", parts[0]));
+    }
+    let number = |part: &str| {
+        part.parse::<u64>().map_err(|_| {
+            let why = format!("strconv.ParseUint: parsing {part:?}: value out of range");
+            format!("illegal non-numeric version component {part:?} in {text:?}: {why}")
+        })
+    };
+    let numbers: Vec<String> = parts.iter().map(|part| Ok(number(part)?.to_string())).collect::<Result<_, String>>()?;
+    Ok(KubeVersion {
+        version: if text.starts_with('v') { text.to_owned() } else { format!("v{text}") },
+        normalized: format!("v{}", numbers.join(".")),
+        major: numbers[0].clone(),
+        minor: numbers[1].clone(),
+    })
 }

@@ -70,6 +70,10 @@ impl<'t> State<'t, '_, '_> {
 
     fn step(&mut self, dot: &Slot, node: &'t Node) -> Eval<Flow> {
         self.at = At::Node(node);
+        let Some(left) = self.machine.steps_left.checked_sub(1) else {
+            return Err(self.error("the rendering takes more steps than it may"));
+        };
+        self.machine.steps_left = left;
         match node {
             Node::Text(from, to) => self.machine.out.extend_from_slice(&self.tree.text[*from..*to]),
             Node::Action(_, pipe) => {

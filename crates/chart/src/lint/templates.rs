@@ -92,7 +92,7 @@ pub(super) fn lint(linter: &mut Linter, subject: &Subject<'_>, facts: &dyn Facts
     }
     let release = Release { name: "test-release".to_owned(), namespace: subject.namespace.to_owned(), ..Release::default() };
     let given = Given { values: Value::Map(coalesced.values), release, capabilities };
-    let rendered = match render::render(&source(&chart), &given, facts, Options { lint: true, strict: false }) {
+    let rendered = match render::render(&source(&chart), &given, facts, Options { lint: true, ..Options::default() }) {
         Ok(rendered) => rendered,
         Err(error) => {
             linter.rule(Severity::Error, FOLDER, Err(error.to_string()));

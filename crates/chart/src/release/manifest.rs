@@ -46,6 +46,8 @@ pub struct Sorted {
     pub hooks: Vec<Hook>,
     /// All others.
     pub manifests: Vec<Manifest>,
+    /// What hooks that are left out name as their events, some of which nobody knows.
+    pub unknown_events: Vec<String>,
 }
 
 /// Why files are no manifests; the text is Helm's.
@@ -88,7 +90,10 @@ pub fn sort(files: &BTreeMap<String, String>) -> Result<Sorted, SortError> {
             let head = Head::read(&content).map_err(|cause| SortError::ReadManifest { path: path.clone(), cause })?;
             match head.annotations.get(HOOK) {
                 None => sorted.manifests.push(Manifest { path: path.clone(), content, head }),
-                Some(events) => sorted.hooks.extend(hook(path, content, &head, events)),
+                Some(events) => match hook(path, content, &head, events) {
+                    Some(hook) => sorted.hooks.push(hook),
+                    None => sorted.unknown_events.push(events.to_lowercase().trim().to_owned()),
+                },
             }
         }
     }
@@ -153,7 +158,8 @@ impl Head {
 
 fn refuse<T>(value: &Json, field: &str, wanted: &str) -> Result<T, ReadError> {
     let kind = kind_of(value);
-    let field = format!("SimpleHead.{field}");
+    let field =
+        if field == "metadata.annotations" && wanted == "string" { format!(".{field}") } else { format!("SimpleHead.{field}") };
     Err(ReadError::Unmarshal(format!("json: cannot unmarshal {kind} into Go struct field {field} of type {wanted}")))
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map as JsonMap, Number, Value as Json};
 
 use super::{GLOBAL, Values};
 use crate::chart::Chart;
+use crate::print::quote::quoted;
 use crate::print::{display, sprintf};
 use crate::value::{Map, Value};
 
@@ -102,6 +103,11 @@ struct Walk {
 }
 
 impl Walk {
+    /// Remembers a line as Helm logs it.
+    fn warn(&mut self, message: impl AsRef<[u8]>) {
+        self.warnings.push(format!("level=INFO msg={}", quoted(message.as_ref())));
+    }
+
     fn chart(&mut self, chart: &Chart, values: &Map, prefix: &str, merge: bool) -> Result<(), CoalesceError> {
         self.own(chart, values, prefix, merge);
         for subchart in &chart.dependencies {
@@ -156,7 +162,7 @@ impl Walk {
                         self.tables(&over, under, &dotted(&prefix, &name), merge);
                     }
                     Value::Nil => {}
-                    _ => self.warnings.push(format!("warning: skipped value for {prefix}.{name}: Not a table.")),
+                    _ => self.warn(format!("warning: skipped value for {prefix}.{name}: Not a table.")),
                 },
                 Some(_) => {}
             }
@@ -171,11 +177,11 @@ impl Walk {
             Some(_) => None,
         };
         let Some(into) = table(over) else {
-            self.warnings.push("warning: skipping globals because destination global is not a table.".to_owned());
+            self.warn("warning: skipping globals because destination global is not a table.");
             return;
         };
         let Some(globals) = table(from) else {
-            self.warnings.push("warning: skipping globals because source global is not a table.".to_owned());
+            self.warn("warning: skipping globals because source global is not a table.");
             return;
         };
         for (key, value) in globals.entries() {
@@ -190,9 +196,9 @@ impl Walk {
                     into.insert(key, Value::Map(copy));
                 }
                 (Value::Map(_), Some(_)) => {
-                    self.warnings.push(format!("Conflict: cannot merge map onto non-map for {name:?}. Skipping."));
+                    self.warn(format!("Conflict: cannot merge map onto non-map for {name:?}. Skipping."));
                 }
-                (_, Some(Value::Map(_))) => self.warnings.push(format!("key {name} is table. Skipping")),
+                (_, Some(Value::Map(_))) => self.warn(format!("key {name} is table. Skipping")),
                 _ => into.insert(key, value),
             }
         }
@@ -215,10 +221,10 @@ impl Walk {
                 }
                 Some(old) => match (as_table(&value), as_table(&old)) {
                     (Some(under), Some(over)) => self.tables(over, under, &name, merge),
-                    (Some(_), None) => self
-                        .warnings
-                        .push(format!("warning: cannot overwrite table with non table for {name} ({})", display(&value))),
-                    (None, Some(_)) if !value.is_nil() => self.warnings.push(format!(
+                    (Some(_), None) => {
+                        self.warn(format!("warning: cannot overwrite table with non table for {name} ({})", display(&value)))
+                    }
+                    (None, Some(_)) if !value.is_nil() => self.warn(format!(
                         "warning: destination for {name} is a table. Ignoring non-table value ({})",
                         display(&value)
                     )),

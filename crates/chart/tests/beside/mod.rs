@@ -43,6 +43,7 @@ pub fn ask(name: &str, questions: &[Json]) -> Vec<Json> {
 }
 
 /// Go hands every number back as a float.
+#[allow(dead_code, reason = "not every test needs it")]
 pub fn as_floats(value: &Json) -> Json {
     match value {
         Json::Number(number) => Json::from(number.as_f64().expect("finite")),

@@ -2,6 +2,10 @@ module charts-oracle
 
 go 1.26.0
 
+require lines v0.0.0
+
+replace lines => ../lines
+
 require (
 	helm.sh/helm/v4 v4.3.1
 	sigs.k8s.io/yaml v1.6.0

@@ -2,10 +2,9 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
+	"lines"
 	"log"
 	"log/slog"
 	"os"
@@ -144,16 +143,5 @@ func reply(q question) (a answer) {
 func main() {
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
-	in := bufio.NewReaderSize(os.Stdin, 1<<20)
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
-	d := json.NewDecoder(in)
-	e := json.NewEncoder(out)
-	for {
-		var q question
-		if d.Decode(&q) != nil {
-			return
-		}
-		_ = e.Encode(reply(q))
-	}
+	lines.Serve(reply)
 }

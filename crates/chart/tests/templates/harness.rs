@@ -95,7 +95,7 @@ pub fn ours(case: &Json) -> String {
             helm: HelmVersion { version: "v4.3".into(), ..HelmVersion::default() },
         },
     };
-    let how = Options { strict: options["strict"] == true, lint: options["lint"] == true };
+    let how = Options { strict: options["strict"] == true, lint: options["lint"] == true, ..Options::default() };
     let rendered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| render(&source(&chart), &given, &Still, how)));
     match rendered {
         Ok(Ok(files)) => files.iter().map(|(path, text)| format!("--- {path}\n{text}\n")).collect(),

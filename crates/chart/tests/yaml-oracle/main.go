@@ -2,11 +2,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
+	"lines"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -102,16 +101,5 @@ func reply(q question) (a answer) {
 }
 
 func main() {
-	in := bufio.NewReaderSize(os.Stdin, 1<<20)
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
-	d := json.NewDecoder(in)
-	e := json.NewEncoder(out)
-	for {
-		var q question
-		if d.Decode(&q) != nil {
-			return
-		}
-		_ = e.Encode(reply(q))
-	}
+	lines.Serve(reply)
 }

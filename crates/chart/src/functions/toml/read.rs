@@ -149,25 +149,15 @@ impl Reader<'_> {
         if list {
             self.scan.next()?;
         }
-        let mut key = Vec::new();
-        loop {
-            self.scan.blanks()?;
-            let part = match self.scan.peek()? {
-                Some(']') | None => return Err(self.scan.fault("unexpected end of table name (table names cannot be empty)")),
-                Some('.') => return Err(self.scan.fault("unexpected table separator (table names cannot be empty)")),
-                Some(first) => self.key_part(first, key.is_empty())?,
-            };
-            key.push(part);
-            self.scan.blanks()?;
-            match self.scan.next()? {
-                Some('.') => {}
-                Some(']') => break,
-                other => {
-                    let problem = "expected '.' or ']' to end table name, but got";
-                    return Err(self.scan.fault(format!("{problem} {} instead", scan::quoted_rune(other))));
-                }
-            }
-        }
+        let key = self.key(
+            ']',
+            "unexpected end of table name (table names cannot be empty)",
+            "unexpected table separator (table names cannot be empty)",
+            |scan, other| {
+                let problem = "expected '.' or ']' to end table name, but got";
+                scan.fault(format!("{problem} {} instead", scan::quoted_rune(other)))
+            },
+        )?;
         if list {
             let after = self.scan.next()?;
             if after != Some(']') {
@@ -176,6 +166,33 @@ impl Reader<'_> {
             }
         }
         self.add_context(&key, list)
+    }
+
+    /// A key of parts with points between, and what ends it. The faults: there is no part, a point stands where a part should, and
+    /// something else follows a part.
+    fn key(
+        &mut self,
+        end: char,
+        no_part: &str,
+        point: &str,
+        wrong: impl Fn(&Scanner<'_>, Option<char>) -> Fault,
+    ) -> Read<Vec<Str>> {
+        let mut key = Vec::new();
+        loop {
+            self.scan.blanks()?;
+            let part = match self.scan.peek()? {
+                Some('.') => return Err(self.scan.fault(point)),
+                Some(first) if first != end => self.key_part(first, key.is_empty())?,
+                _ => return Err(self.scan.fault(no_part)),
+            };
+            key.push(part);
+            self.scan.blanks()?;
+            match self.scan.next()? {
+                Some('.') => {}
+                other if other == Some(end) => return Ok(key),
+                other => return Err(wrong(&self.scan, other)),
+            }
+        }
     }
 
     /// One part of a key; `first` is the character that it starts with.
@@ -201,27 +218,14 @@ impl Reader<'_> {
             Some('.') => return Err(self.scan.fault("unexpected '.': keys cannot start with a '.'")),
             Some(_) => {}
         }
-        let mut key = Vec::new();
-        loop {
-            self.scan.blanks()?;
-            let part = match self.scan.peek()? {
-                Some('=') | None => return Err(self.scan.fault("unexpected '='")),
-                Some('.') => return Err(self.scan.fault("unexpected '.'")),
-                Some(first) => self.key_part(first, key.is_empty())?,
-            };
-            key.push(part);
-            self.scan.blanks()?;
-            match self.scan.next()? {
-                Some('.') => {}
-                Some('=') => break,
-                None => return Err(self.scan.fault("unexpected EOF; expected key separator '='")),
-                other => {
-                    let problem = format!("expected '.' or '=', but got {} instead", scan::quoted_rune(other));
-                    let before = usize::from(other == Some('\n'));
-                    return Err(Fault { line: self.scan.line - before, problem });
-                }
+        let key = self.key('=', "unexpected '='", "unexpected '.'", |scan, other| {
+            if other.is_none() {
+                return scan.fault("unexpected EOF; expected key separator '='");
             }
-        }
+            let problem = format!("expected '.' or '=', but got {} instead", scan::quoted_rune(other));
+            let before = usize::from(other == Some('\n'));
+            Fault { line: scan.line - before, problem }
+        })?;
         let outer = self.context.clone();
         let (last, parents) = key.split_last().expect("a key has a part");
         self.current = last.clone();

@@ -1,0 +1,2 @@
+{{- define "shared" }}from loose{{ end }}
+{{- define "only.loose" }}{{ .Chart.Name }}{{ end }}

@@ -1,0 +1,1 @@
+{{ define "parent.only" }}{{ .Chart.Name }} by parent{{ end }}

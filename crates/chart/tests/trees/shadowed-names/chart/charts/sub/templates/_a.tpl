@@ -1,0 +1,2 @@
+{{- define "same" }}sub{{ end }}
+{{- define "onlysub" }}{{ .Chart.Name }}{{ end }}

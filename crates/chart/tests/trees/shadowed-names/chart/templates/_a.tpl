@@ -1,0 +1,2 @@
+{{- define "same" }}root a{{ end }}
+{{- define "twice" }}first{{ end }}

@@ -1,0 +1,2 @@
+{{- define "same" }}root b{{ end }}
+{{- define "empty" }}{{ end }}

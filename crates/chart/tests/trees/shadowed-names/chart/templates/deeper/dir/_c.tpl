@@ -1,0 +1,2 @@
+{{- define "same" }}root deep{{ end }}
+{{- define "empty" }}not empty{{ end }}
