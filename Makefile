@@ -8,7 +8,8 @@ ARCH := $(shell uname -m)
 
 # The product is one static program that stands at a fixed address: a supervising process then shares all but some pages with the others.
 PLATFORM = $(ARCH)-unknown-linux-gnu
-STATIC = RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static"
+# Functions that came out the same are kept once: generic code has many.
+STATIC = RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C link-arg=-Wl,--icf=all"
 RELEASE = $(CARGO_TARGET_DIR)/$(PLATFORM)/release
 CORACLE = $(OUT)/bin/coracle
 DEMO_DATA ?= /var/lib/coracle-demo

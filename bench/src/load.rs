@@ -70,11 +70,20 @@ pub struct Rate {
     pub count: u64,
 }
 
-/// Sends requests for so long; `request` makes the one of a running number.
+/// When a load ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// After this time.
+    Passed(Duration),
+    /// After this many answers.
+    Count(u64),
+}
+
+/// Sends requests over all connections at once; `request` makes the one of a running number.
 ///
 /// # Errors
 /// When an answer is no success.
-pub async fn run(target: &Target, lasting: Duration, request: fn(u64) -> Request<Full<Bytes>>) -> anyhow::Result<Rate> {
+pub async fn run(target: &Target, until: Until, request: fn(u64) -> Request<Full<Bytes>>) -> anyhow::Result<Rate> {
     let number = Arc::new(AtomicU64::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     let mut connections = Vec::new();
@@ -82,14 +91,21 @@ pub async fn run(target: &Target, lasting: Duration, request: fn(u64) -> Request
         connections.push(target.connect().await?);
     }
     let begun = Instant::now();
-    let end = begun + lasting;
+    let goes_on = move |number: u64| match until {
+        Until::Passed(lasting) => begun.elapsed() < lasting,
+        Until::Count(count) => number < count,
+    };
     for mut connection in connections {
         let number = Arc::clone(&number);
         let host = target.host.clone();
         tasks.spawn(async move {
             let mut done = 0_u64;
-            while Instant::now() < end {
-                let mut request = request(number.fetch_add(1, Ordering::Relaxed));
+            loop {
+                let number = number.fetch_add(1, Ordering::Relaxed);
+                if !goes_on(number) {
+                    break;
+                }
+                let mut request = request(number);
                 request.headers_mut().insert(header::HOST, host.parse()?);
                 let answer = connection.send_request(request).await?;
                 let status = answer.status();

@@ -12,14 +12,14 @@ use tokio::runtime::Handle;
 
 use crate::{
     Figure,
-    load::{self, Rate, Target},
+    load::{self, Rate, Target, Until},
     processes,
     upstream::Upstream,
 };
 
-/// How long creates and reads are sent.
+/// How long reads are sent.
 const LASTING: Duration = Duration::from_secs(5);
-/// How many ConfigMaps are listed.
+/// How many ConfigMaps are created, then listed.
 const LISTED: u64 = 24_900;
 
 /// What one server does under the load.
@@ -106,12 +106,11 @@ async fn load_on(kubeconfig: &Path, pids: &[i32]) -> anyhow::Result<Measured> {
     let cpu = || pids.iter().map(|pid| processes::cpu_ms(*pid)).sum::<anyhow::Result<u64>>();
     let each = |before: u64, after: u64, rate: Rate| (after - before) as f64 * 1e3 / rate.count as f64;
     let before = cpu()?;
-    let creates = load::run(&target, LASTING, create).await?;
+    let creates = load::run(&target, Until::Count(LISTED), create).await?;
     let create_cpu_us = each(before, cpu()?, creates);
     let before = cpu()?;
-    let reads = load::run(&target, LASTING, read).await?;
+    let reads = load::run(&target, Until::Passed(LASTING), read).await?;
     let read_cpu_us = each(before, cpu()?, reads);
-    set_count(&target, creates.count).await?;
     let path = "/api/v1/namespaces/default/configmaps";
     let mut best = Duration::MAX;
     let mut list_bytes = 0;
@@ -122,17 +121,4 @@ async fn load_on(kubeconfig: &Path, pids: &[i32]) -> anyhow::Result<Measured> {
     }
     let memory_kb = pids.iter().map(|pid| processes::pss_kb(*pid)).sum::<anyhow::Result<u64>>()?;
     Ok(Measured { creates, create_cpu_us, reads, read_cpu_us, list: best, list_bytes, memory_kb })
-}
-
-/// Brings the number of ConfigMaps to the one that is listed.
-async fn set_count(target: &Target, present: u64) -> anyhow::Result<()> {
-    for number in LISTED..present {
-        let path = format!("/api/v1/namespaces/default/configmaps/load-{number}");
-        // The numbers that were under way when the time was up may not be there.
-        let _ = load::once(target, request(Method::DELETE, &path, String::new())).await;
-    }
-    for number in present..LISTED {
-        let _ = load::once(target, create(number)).await;
-    }
-    Ok(())
 }

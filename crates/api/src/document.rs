@@ -14,6 +14,10 @@ pub use map::Map;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
+use std::cell::RefCell;
+
+/// Most bytes that a thread keeps for writing the next document.
+const SCRATCH_MAX: usize = 64 << 10;
 
 /// A JSON value. Objects keep the order of their fields; equality ignores it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -238,9 +242,17 @@ impl Value {
 
     /// Compact JSON.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256);
-        self.write_json(&mut out);
-        out
+        thread_local! {
+            /// Grown once and used again, so that what is kept is as long as it must be: most of a store's memory comes from here.
+            static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            self.write_json(scratch);
+            let out = scratch.as_slice().to_vec();
+            scratch.clear();
+            scratch.shrink_to(SCRATCH_MAX);
+            out
+        })
     }
 
     /// Appends compact JSON.

@@ -56,6 +56,8 @@ pub(super) fn spawn(dir: &Path, join: Option<i32>) -> io::Result<(i32, Starting)
     #[expect(clippy::disallowed_methods, reason = "this crate is where programs are started")]
     let mut command = tokio::process::Command::new(crate::early::program());
     command.arg0("coracle").arg(supervise::ROLE).arg(dir).env_clear();
+    // A supervisor asks the small allocator alone; the fast one, which is in the program too, is to set up as little as it can.
+    command.env("_RJEM_MALLOC_CONF", "tcache:false");
     if let Some(pid) = join {
         command.arg(pid.to_string());
     }
