@@ -1,51 +1,12 @@
 //! `coracle helm` beside Helm on a table of command lines: the same output, the same remarks, the same exit code.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
-/// Exit code, output and remarks.
-#[derive(PartialEq, Eq, Debug)]
-struct Outcome {
-    code: Option<i32>,
-    output: String,
-    remarks: String,
-}
+#[path = "helm/programs.rs"]
+mod programs;
 
-fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/helm")
-}
-
-#[expect(clippy::disallowed_methods, reason = "the test compares programs")]
-fn program(name: &str) -> Command {
-    Command::new(name)
-}
-
-/// Helm itself, built from its module.
-fn helm() -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm");
-    let built = program("go")
-        .args(["build", "-o"])
-        .arg(&path)
-        .arg("helm.sh/helm/v4/cmd/helm")
-        .current_dir(sources().join("oracle"))
-        .status();
-    assert!(built.expect("this test needs Go on the path").success(), "Helm does not build");
-    path
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("folder");
-    for entry in fs::read_dir(from).expect("folder") {
-        let entry = entry.expect("entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("file");
-        }
-    }
-}
+use programs::{Outcome, copy, helm, sources};
 
 /// Runs a command line in a fresh folder with the charts; both programs see it under the same name.
 fn run(path: &Path, before: &[&str], words: &[&str], packed: &[u8]) -> Outcome {
@@ -58,23 +19,7 @@ fn run(path: &Path, before: &[&str], words: &[&str], packed: &[u8]) -> Outcome {
     copy(&sources().join("charts"), &folder);
     fs::create_dir(folder.join("packed")).expect("folder");
     fs::write(folder.join("packed/plain-1.2.3.tgz"), packed).expect("file");
-    let done = program(&path.to_string_lossy())
-        .args(before)
-        .args(words)
-        .current_dir(&folder)
-        .env_clear()
-        .env("HOME", &home)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let told = |line: &&str| !line.starts_with("level=INFO") && !line.starts_with("level=DEBUG");
-    let remarks = text(&done.stderr);
-    Outcome {
-        code: done.status.code(),
-        output: text(&done.stdout),
-        remarks: remarks.lines().filter(told).collect::<Vec<_>>().join("\n"),
-    }
+    programs::run(path, before, words, &folder, &home)
 }
 
 #[test]

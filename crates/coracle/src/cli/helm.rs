@@ -1,18 +1,30 @@
 //! `coracle helm …`: Helm's commands with Helm's flags, output and exit codes, so that someone may alias `helm` to it.
 //! It reads the command line itself, since Helm's users and scripts know the wording of its refusals.
 
+mod atomic;
 mod chart_files;
 mod connect;
+mod create;
+mod credentials;
 mod dependency;
+mod download;
+mod fetch;
 mod flags;
 mod lint;
 mod locate;
 mod package;
+mod provenance;
+mod pull;
+mod push;
+mod registry;
 mod release;
 mod repo;
 mod report;
+mod repositories;
+mod search;
 mod settings;
 mod show;
+mod supply;
 mod table;
 mod tables;
 mod template;

@@ -35,7 +35,7 @@ pub(super) fn list(matches: &Matches) -> Done {
 }
 
 /// As Helm loads for this command: a folder without a description is no fault of the disk.
-fn load(place: &Path) -> Result<Chart, super::Fault> {
+pub(super) fn load(place: &Path) -> Result<Chart, super::Fault> {
     if place.is_dir() && !place.join("Chart.yaml").exists() {
         return Err(super::Fault::new("Chart.yaml file is missing"));
     }

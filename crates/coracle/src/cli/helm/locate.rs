@@ -1,9 +1,11 @@
-//! Which chart is meant: a path, or a reference into a repository. Charts that are not here are not fetched yet.
+//! Which chart is meant: a path, an address, or a reference into a repository or registry. It never loads charts.
 
 use std::path::{Path, PathBuf};
 
-use super::Fault;
+use super::download::{self, Source};
+use super::fetch::{self, Access};
 use super::flags::{Flag, Kind, Matches, of, switch};
+use super::{Fault, provenance};
 
 /// Flags that say where a chart comes from.
 pub(super) const LOCATE_FLAGS: &[Flag] = &[
@@ -22,21 +24,55 @@ pub(super) const LOCATE_FLAGS: &[Flag] = &[
     switch("devel", "use development versions, too. Equivalent to version '>0.0.0-0'. If --version is set, this is ignored"),
 ];
 
-/// The path of the chart that is meant.
+/// The version that is asked for.
+pub(super) fn version(matches: &Matches) -> String {
+    let version = matches.text("version").trim();
+    if version.is_empty() && matches.flag("devel") { ">0.0.0-0".to_owned() } else { version.to_owned() }
+}
+
+/// The path of the chart that is meant; charts from elsewhere are fetched into the cache.
 pub(super) fn locate(matches: &Matches, reference: &str) -> Result<PathBuf, Fault> {
     let name = reference.trim();
-    let path = Path::new(name);
-    if path.exists() && matches.text("repo").is_empty() {
-        return Ok(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let version = version(matches);
+    if matches.text("repo").is_empty() {
+        let path = Path::new(name);
+        if path.exists() {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            if matches.flag("verify") {
+                provenance::verify_file(matches, &path)?;
+            }
+            return Ok(path);
+        }
+        if path.is_absolute() || name.starts_with('.') {
+            return Err(Fault::new(format!("path {name:?} not found")));
+        }
     }
-    if path.is_absolute() || name.starts_with('.') {
-        return Err(Fault::new(format!("path {name:?} not found")));
+    let source = source(matches, name, &version)?;
+    let path = source.to_cache(matches)?;
+    if matches.flag("verify") {
+        let proof = source.proof(matches)?;
+        provenance::verify(matches, &path, &proof, &source.file_name()?)?;
     }
-    if name.contains("://") {
-        return Err(Fault::new(format!("{name}: charts are not fetched from registries and addresses yet")));
+    Ok(path)
+}
+
+/// Where the archive of a reference is, in the repository of `--repo` where there is one.
+pub(super) fn source(matches: &Matches, name: &str, version: &str) -> Result<Source, Fault> {
+    let mut access = Access::of(matches);
+    let repository = matches.text("repo");
+    if repository.is_empty() {
+        return download::resolve(matches, name, version, access);
     }
-    match name.split_once('/') {
-        None => Err(Fault::new(format!("non-absolute URLs should be in form of repo_name/path_to_chart, got: {name}"))),
-        Some((repository, _)) => Err(Fault::new(format!("repo {repository} not found"))),
+    let (address, digest) = download::find_in(repository, name, version, &access)?;
+    let same = match (reqwest::Url::parse(repository), reqwest::Url::parse(&address)) {
+        (Ok(one), Ok(other)) => fetch::same_server(&one, &other),
+        _ => false,
+    };
+    if !(access.pass_credentials || same) {
+        access.username.clear();
+        access.password.clear();
     }
+    let mut source = download::resolve(matches, &address, version, access)?;
+    source.expect_digest(&digest);
+    Ok(source)
 }

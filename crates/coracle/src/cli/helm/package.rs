@@ -7,6 +7,7 @@ use chart::load::archive;
 use chart::semver::Version;
 
 use super::flags::{Flag, Kind, Matches, of, switch};
+use super::supply::Supply;
 use super::{Done, Fault, chart_files};
 use crate::output;
 
@@ -19,6 +20,13 @@ pub(super) const FLAGS: &[Flag] = &[
     of(Kind::Text, "app-version", "set the appVersion on the chart to this version"),
     of(Kind::Text, "destination", "location to write the chart.").short('d').default("."),
     switch("dependency-update", "update dependencies from \"Chart.yaml\" to dir \"charts/\" before packaging").short('u'),
+    of(Kind::Text, "username", "chart repository username where to locate the requested chart"),
+    of(Kind::Text, "password", "chart repository password where to locate the requested chart"),
+    of(Kind::Text, "cert-file", "identify HTTPS client using this SSL certificate file"),
+    of(Kind::Text, "key-file", "identify HTTPS client using this SSL key file"),
+    switch("insecure-skip-tls-verify", "skip tls certificate checks for the chart download"),
+    switch("plain-http", "use insecure HTTP connections for the chart download"),
+    of(Kind::Text, "ca-file", "verify certificates of HTTPS-enabled servers using this CA bundle"),
 ];
 
 pub(super) fn run(matches: &Matches) -> Done {
@@ -33,6 +41,10 @@ pub(super) fn run(matches: &Matches) -> Done {
     for argument in &matches.arguments {
         let path = Path::new(argument);
         fs::metadata(path).map_err(|error| Fault::new(chart_files::go_error("stat", path, &error)))?;
+        if matches.flag("dependency-update") {
+            let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            Supply::new(matches, &folder, true)?.update()?;
+        }
         let target = package(matches, path)?;
         output::line(&format!("Successfully packaged chart and saved it to: {}", target.display()));
     }

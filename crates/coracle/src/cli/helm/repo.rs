@@ -1,15 +1,17 @@
-//! `helm repo`: which repositories are known, and an index of archives. It speaks to no repository.
+//! `helm repo`: which repositories are known, what they offer, and an index of archives.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chart::chart::Chart;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::flags::{Flag, Kind, Matches, of, switch};
+use super::repositories::{self, Entry, known, remember};
 use super::tables::table;
-use super::{Done, Fault, chart_files, settings};
+use super::{Done, Fault, chart_files, fetch, settings};
 use crate::output;
 
 pub(super) const LIST_FLAGS: &[Flag] = &[
@@ -25,26 +27,45 @@ pub(super) const INDEX_FLAGS: &[Flag] = &[
     switch("json", "output in JSON format"),
 ];
 
-/// The repositories of a file; none where there is no file.
-fn known(path: &Path) -> Result<Vec<Json>, Fault> {
-    let Ok(text) = fs::read(path) else { return Ok(Vec::new()) };
-    let read = chart::yaml::read(&text).map_err(|error| Fault::new(error.to_string()))?;
-    Ok(read.get("repositories").and_then(Json::as_array).cloned().unwrap_or_default())
-}
+/// Flags of `repo add`.
+pub(super) const ADD_FLAGS: &[Flag] = &[
+    of(Kind::Text, "username", "chart repository username"),
+    of(Kind::Text, "password", "chart repository password"),
+    switch("password-stdin", "read chart repository password from stdin"),
+    switch("force-update", "replace (overwrite) the repo if it already exists"),
+    of(Kind::Text, "cert-file", "identify HTTPS client using this SSL certificate file"),
+    of(Kind::Text, "key-file", "identify HTTPS client using this SSL key file"),
+    of(Kind::Text, "ca-file", "verify certificates of HTTPS-enabled servers using this CA bundle"),
+    switch("insecure-skip-tls-verify", "skip tls certificate checks for the repository"),
+    switch("allow-deprecated-repos", "by default, official repos that have been permanently deleted are refused"),
+    switch("pass-credentials", "pass credentials to all domains"),
+    of(Kind::Duration, "timeout", "time to wait for the index file download to complete").default("2m0s"),
+];
 
-fn text_of(entry: &Json, field: &str) -> String {
-    entry.get(field).and_then(Json::as_str).unwrap_or_default().to_owned()
+/// Flags of `repo update`.
+pub(super) const UPDATE_FLAGS: &[Flag] =
+    &[of(Kind::Duration, "timeout", "time to wait for the index file download to complete").default("2m0s")];
+
+/// Addresses that are gone, and where their charts went.
+const GONE: &[(&str, &str)] = &[
+    ("//kubernetes-charts.storage.googleapis.com", "https://charts.helm.sh/stable"),
+    ("//kubernetes-charts-incubator.storage.googleapis.com", "https://charts.helm.sh/incubator"),
+];
+
+pub(super) fn check_form(matches: &Matches) -> Done {
+    let form = matches.text("output");
+    if matches!(form, "table" | "json" | "yaml") {
+        return Ok(());
+    }
+    let named = "\"-o, --output\"";
+    Err(Fault::new(format!("invalid argument {form:?} for {named} flag: invalid format type")))
 }
 
 pub(super) fn list(matches: &Matches) -> Done {
+    check_form(matches)?;
     let form = matches.text("output");
-    if !matches!(form, "table" | "json" | "yaml") {
-        let named = "\"-o, --output\"";
-        return Err(Fault::new(format!("invalid argument {form:?} for {named} flag: invalid format type")));
-    }
     let repositories = known(&settings::repository_config(matches))?;
-    let short: Vec<Json> =
-        repositories.iter().map(|entry| json!({"name": text_of(entry, "name"), "url": text_of(entry, "url")})).collect();
+    let short: Vec<Json> = repositories.iter().map(|entry| json!({"name": entry.name, "url": entry.url})).collect();
     match form {
         "json" => output::line(&Json::Array(short).to_string()),
         "yaml" => output::text(&chart::yaml::to_yaml(&Json::Array(short)).unwrap_or_default()),
@@ -54,27 +75,143 @@ pub(super) fn list(matches: &Matches) -> Done {
             if !matches.flag("no-headers") {
                 rows.push(vec!["NAME".to_owned(), "URL".to_owned()]);
             }
-            rows.extend(short.iter().map(|entry| vec![text_of(entry, "name"), text_of(entry, "url")]));
+            rows.extend(repositories.into_iter().map(|entry| vec![entry.name, entry.url]));
             output::line(&table(&rows, 80));
         }
     }
     Ok(())
 }
 
+pub(super) fn add(matches: &Matches) -> Done {
+    let (name, url) = (matches.argument(0), matches.argument(1));
+    if let Some((_, instead)) = GONE.iter().find(|(gone, _)| url.contains(gone) && !matches.flag("allow-deprecated-repos")) {
+        return Err(Fault::new(format!("repo {url:?} is no longer available; try {instead:?} instead")));
+    }
+    let path = settings::repository_config(matches);
+    let entry = asked(matches)?;
+    if name.contains('/') {
+        let text = format!("repository name ({name}) contains '/', please specify a different name without '/'");
+        return Err(Fault::new(text));
+    }
+    let exists = |repositories: &[Entry]| repositories.iter().find(|entry| entry.name == name).cloned();
+    if let Some(existing) = exists(&known(&path)?).filter(|_| !matches.flag("force-update")) {
+        if existing != entry {
+            return Err(Fault::new(format!("repository name ({name}) already exists, please specify a different name")));
+        }
+        output::line(&format!("{name:?} already exists with the same configuration, skipping"));
+        return Ok(());
+    }
+    entry.check()?;
+    repositories::refresh(&entry, &settings::repository_cache(matches), fetch::patience(matches)).map_err(|fault| {
+        Fault::new(format!("looks like {url:?} is not a valid chart repository or cannot be reached: {}", fault.text))
+    })?;
+    let _held = repositories::hold(&path)?;
+    let mut repositories = known(&path)?;
+    match repositories.iter_mut().find(|other| other.name == name) {
+        Some(other) => *other = entry,
+        None => repositories.push(entry),
+    }
+    remember(&path, &repositories)?;
+    output::line(&format!("{name:?} has been added to your repositories"));
+    Ok(())
+}
+
+/// The repository that a command line describes.
+fn asked(matches: &Matches) -> Result<Entry, Fault> {
+    let text = |flag: &str| matches.text(flag).to_owned();
+    let mut password = text("password");
+    if !matches.text("username").is_empty() && password.is_empty() {
+        if !matches.flag("password-stdin") {
+            output::line("Password: ");
+            return Err(Fault::new("inappropriate ioctl for device"));
+        }
+        password = std::io::read_to_string(std::io::stdin())?;
+        password.truncate(password.trim_end_matches('\n').trim_end_matches('\r').len());
+    }
+    Ok(Entry {
+        name: matches.argument(0).to_owned(),
+        url: matches.argument(1).to_owned(),
+        username: text("username"),
+        password,
+        cert_file: text("cert-file"),
+        key_file: text("key-file"),
+        ca_file: text("ca-file"),
+        insecure_skip_tls_verify: matches.flag("insecure-skip-tls-verify"),
+        pass_credentials_all: matches.flag("pass-credentials"),
+    })
+}
+
+pub(super) fn update(matches: &Matches) -> Done {
+    let repositories = known(&settings::repository_config(matches))?;
+    if repositories.is_empty() {
+        return Err(Fault::new("no repositories found. You must add one before updating"));
+    }
+    let names = &matches.arguments;
+    if let Some(name) = names.iter().find(|name| !repositories.iter().any(|entry| entry.name == **name)) {
+        return Err(Fault::new(format!("no repositories found matching '{name}'.  Nothing will be updated")));
+    }
+    let wanted: Vec<Entry> = repositories.into_iter().filter(|entry| names.is_empty() || names.contains(&entry.name)).collect();
+    wanted.iter().try_for_each(Entry::check)?;
+    output::line("Hang tight while we grab the latest from your chart repositories...");
+    let failed = refresh_all(&wanted, &settings::repository_cache(matches), fetch::patience(matches), false);
+    if !failed.is_empty() {
+        return Err(Fault::new(format!("failed to update the following repositories: [{}]", failed.join(" "))));
+    }
+    output::line("Update Complete. ⎈Happy Helming!⎈");
+    Ok(())
+}
+
+/// Fetches all indexes at once and tells of each; gives the addresses that failed.
+pub(super) fn refresh_all(entries: &[Entry], cache: &Path, timeout: Option<Duration>, quiet: bool) -> Vec<String> {
+    let results: Vec<Result<(), Fault>> = std::thread::scope(|scope| {
+        let running: Vec<_> = entries.iter().map(|entry| scope.spawn(|| repositories::refresh(entry, cache, timeout))).collect();
+        let lost = || Err(Fault::new("the download ended without a word"));
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| lost())).collect()
+    });
+    let say = |text: &str| {
+        if !quiet {
+            output::line(text);
+        }
+    };
+    let mut failed = Vec::new();
+    for (entry, result) in entries.iter().zip(results) {
+        let unmanaged = entry.name.starts_with(repositories::UNMANAGED);
+        let shown = if unmanaged { &entry.url } else { &entry.name };
+        match result {
+            Ok(()) => say(&format!("...Successfully got an update from the {shown:?} chart repository")),
+            Err(fault) => {
+                let place = if unmanaged { String::new() } else { format!(" ({})", entry.url) };
+                say(&format!("...Unable to get an update from the {shown:?} chart repository{place}:\n\t{}", fault.text));
+                failed.push(entry.url.clone());
+            }
+        }
+    }
+    failed
+}
+
 pub(super) fn remove(matches: &Matches) -> Done {
     let path = settings::repository_config(matches);
-    let mut repositories = known(&path)?;
-    if repositories.is_empty() {
+    if known(&path)?.is_empty() {
         return Err(Fault::new("no repositories configured"));
     }
+    let _held = repositories::hold(&path)?;
+    let mut repositories = known(&path)?;
     for name in &matches.arguments {
         let before = repositories.len();
-        repositories.retain(|entry| text_of(entry, "name") != *name);
+        repositories.retain(|entry| entry.name != *name);
         if repositories.len() == before {
             return Err(Fault::new(format!("no repo named {name:?} found")));
         }
-        let file = json!({"apiVersion": "", "generated": "0001-01-01T00:00:00Z", "repositories": repositories});
-        fs::write(&path, chart::yaml::to_yaml(&file).unwrap_or_default())?;
+        remember(&path, &repositories)?;
+        let cache = settings::repository_cache(matches);
+        for file in [repositories::charts_file(&cache, name), repositories::index_file(&cache, name)] {
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Fault::new(chart_files::go_error("remove", &file, &error)));
+                }
+                _ => {}
+            }
+        }
         output::line(&format!("{name:?} has been removed from your repositories"));
     }
     Ok(())

@@ -9,6 +9,7 @@ use chart::values::{self, SetKind, Values};
 
 use super::Fault;
 use super::chart_files::go_error;
+use super::fetch::{self, Access};
 use super::flags::{Flag, Kind, Matches, of};
 
 /// Flags that set values.
@@ -25,7 +26,7 @@ pub(super) const VALUE_FLAGS: &[Flag] = &[
 pub(super) fn values_of(matches: &Matches) -> Result<Values, Fault> {
     let mut all = Values::new();
     for path in matches.list("values") {
-        let text = read_file(path).map_err(Fault::new)?;
+        let text = read_from(path).map_err(Fault::new)?;
         let read = values::read(&text).map_err(|why| Fault::new(format!("failed to parse {path}: {why}")))?;
         all = values::merge_maps(all, read);
     }
@@ -35,10 +36,20 @@ pub(super) fn values_of(matches: &Matches) -> Result<Values, Fault> {
     set(&mut all, "set", SetKind::Typed)?;
     set(&mut all, "set-string", SetKind::Text)?;
     for text in matches.list("set-file") {
-        values::set_file(&mut all, text, &mut |path| read_file(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))?;
+        let mut read = |path: &str| read_from(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        values::set_file(&mut all, text, &mut read)?;
     }
     set(&mut all, "set-literal", SetKind::Literal)?;
     Ok(all)
+}
+
+/// A file or what an address answers.
+fn read_from(path: &str) -> Result<Vec<u8>, String> {
+    if !(path.starts_with("http://") || path.starts_with("https://")) {
+        return read_file(path);
+    }
+    let access = Access { owner: path.to_owned(), ..Access::default() };
+    fetch::get(path, &access, "", fetch::FILE_BYTES_MAX).map_err(|fault| fault.text)
 }
 
 fn read_file(path: &str) -> Result<Vec<u8>, String> {
@@ -76,6 +87,39 @@ fn chosen(matches: &Matches, flag: &str, variable: &str, otherwise: PathBuf) -> 
 pub(super) fn repository_config(matches: &Matches) -> PathBuf {
     let otherwise = folder("HELM_CONFIG_HOME", "XDG_CONFIG_HOME", ".config").join("repositories.yaml");
     chosen(matches, "repository-config", "HELM_REPOSITORY_CONFIG", otherwise)
+}
+
+/// The folder of what users bring themselves, such as starters.
+pub(super) fn data() -> PathBuf {
+    folder("HELM_DATA_HOME", "XDG_DATA_HOME", ".local/share")
+}
+
+fn cache() -> PathBuf {
+    folder("HELM_CACHE_HOME", "XDG_CACHE_HOME", ".cache")
+}
+
+/// The folder of the repositories' indexes.
+pub(super) fn repository_cache(matches: &Matches) -> PathBuf {
+    chosen(matches, "repository-cache", "HELM_REPOSITORY_CACHE", cache().join("repository"))
+}
+
+/// The folder of fetched charts, named by what they are.
+pub(super) fn content_cache(matches: &Matches) -> PathBuf {
+    chosen(matches, "content-cache", "HELM_CONTENT_CACHE", cache().join("content"))
+}
+
+/// The file of registries' passwords.
+pub(super) fn registry_config(matches: &Matches) -> PathBuf {
+    let otherwise = folder("HELM_CONFIG_HOME", "XDG_CONFIG_HOME", ".config").join("registry").join("config.json");
+    chosen(matches, "registry-config", "HELM_REGISTRY_CONFIG", otherwise)
+}
+
+/// The file of public keys.
+pub(super) fn keyring(matches: &Matches, name: &str) -> PathBuf {
+    if matches.said("keyring") {
+        return PathBuf::from(matches.text("keyring"));
+    }
+    env::var_os("GNUPGHOME").filter(|path| !path.is_empty()).map_or_else(|| home().join(".gnupg"), PathBuf::from).join(name)
 }
 
 /// The namespace that is meant.

@@ -1,7 +1,10 @@
 //! The table of Helm's commands.
 
 use super::flags::{Arity, Matches, Verb};
-use super::{Done, dependency, lint, locate, package, release, repo, report, settings, show, template, version};
+use super::{
+    Done, create, dependency, lint, locate, package, pull, push, release, repo, report, search, settings, show, supply, template,
+    version,
+};
 
 const fn group(name: &'static str, usage: &'static str, short: &'static str, children: &'static [Verb]) -> Verb {
     Verb { name, aliases: &[], usage, short, arity: Arity::None, flags: &[], run: nothing, children }
@@ -26,6 +29,16 @@ const fn shown(name: &'static str, usage: &'static str, short: &'static str, run
 
 /// All commands.
 pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        name: "create",
+        aliases: &[],
+        usage: "helm create NAME [flags]",
+        short: "create a new chart with the given name",
+        arity: Arity::Exactly(1),
+        flags: &[create::FLAGS],
+        run: create::run,
+        children: &[],
+    },
     Verb {
         aliases: &["dep", "dependencies"],
         ..group("dependency", "helm dependency [command]", "manage a chart's dependencies", DEPENDENCY)
@@ -91,6 +104,27 @@ pub(super) const VERBS: &[Verb] = &[
         run: package::run,
         children: &[],
     },
+    Verb {
+        name: "pull",
+        aliases: &["fetch"],
+        usage: "helm pull [chart URL | repo/chartname] [...] [flags]",
+        short: "download a chart from a repository and (optionally) unpack it in local directory",
+        arity: Arity::AtLeast(1),
+        flags: &[pull::FLAGS, locate::LOCATE_FLAGS],
+        run: pull::run,
+        children: &[],
+    },
+    Verb {
+        name: "push",
+        aliases: &[],
+        usage: "helm push [chart] [remote] [flags]",
+        short: "push a chart to remote",
+        arity: Arity::AtLeast(2),
+        flags: &[push::FLAGS],
+        run: push::run,
+        children: &[],
+    },
+    group("registry", "helm registry [command]", "login to or logout from a registry", REGISTRY),
     group("repo", "helm repo [command]", "add, list, remove, update, and index chart repositories", REPO),
     Verb {
         name: "rollback",
@@ -102,6 +136,7 @@ pub(super) const VERBS: &[Verb] = &[
         run: release::rollback,
         children: &[],
     },
+    group("search", "helm search [command]", "search for a keyword in charts", SEARCH),
     Verb { aliases: &["inspect"], ..group("show", "helm show [command]", "show information of a chart", SHOW) },
     Verb {
         name: "status",
@@ -171,16 +206,38 @@ pub(super) const VERBS: &[Verb] = &[
     },
 ];
 
-const DEPENDENCY: &[Verb] = &[Verb {
-    name: "list",
-    aliases: &["ls"],
-    usage: "helm dependency list CHART [flags]",
-    short: "list the dependencies for the given chart",
-    arity: Arity::AtMost(1),
-    flags: &[dependency::LIST_FLAGS],
-    run: dependency::list,
-    children: &[],
-}];
+const DEPENDENCY: &[Verb] = &[
+    Verb {
+        name: "build",
+        aliases: &[],
+        usage: "helm dependency build CHART [flags]",
+        short: "rebuild the charts/ directory based on the Chart.lock file",
+        arity: Arity::AtMost(1),
+        flags: &[supply::FLAGS],
+        run: supply::build,
+        children: &[],
+    },
+    Verb {
+        name: "list",
+        aliases: &["ls"],
+        usage: "helm dependency list CHART [flags]",
+        short: "list the dependencies for the given chart",
+        arity: Arity::AtMost(1),
+        flags: &[dependency::LIST_FLAGS],
+        run: dependency::list,
+        children: &[],
+    },
+    Verb {
+        name: "update",
+        aliases: &["up"],
+        usage: "helm dependency update CHART [flags]",
+        short: "update charts/ based on the contents of Chart.yaml",
+        arity: Arity::AtMost(1),
+        flags: &[supply::FLAGS],
+        run: supply::update,
+        children: &[],
+    },
+];
 
 const GET: &[Verb] = &[
     Verb {
@@ -225,7 +282,50 @@ const GET: &[Verb] = &[
     },
 ];
 
+const REGISTRY: &[Verb] = &[
+    Verb {
+        name: "login",
+        aliases: &[],
+        usage: "helm registry login [host] [flags]",
+        short: "login to a registry",
+        arity: Arity::AtLeast(1),
+        flags: &[push::LOGIN_FLAGS],
+        run: push::login,
+        children: &[],
+    },
+    Verb {
+        name: "logout",
+        aliases: &[],
+        usage: "helm registry logout [host] [flags]",
+        short: "logout from a registry",
+        arity: Arity::AtLeast(1),
+        flags: &[],
+        run: push::logout,
+        children: &[],
+    },
+];
+
 const REPO: &[Verb] = &[
+    Verb {
+        name: "add",
+        aliases: &[],
+        usage: "helm repo add [NAME] [URL] [flags]",
+        short: "add a chart repository",
+        arity: Arity::Exactly(2),
+        flags: &[repo::ADD_FLAGS],
+        run: repo::add,
+        children: &[],
+    },
+    Verb {
+        name: "update",
+        aliases: &["up"],
+        usage: "helm repo update [REPO1 [REPO2 ...]] [flags]",
+        short: "update information of available charts locally from chart repositories",
+        arity: Arity::Any,
+        flags: &[repo::UPDATE_FLAGS],
+        run: repo::update,
+        children: &[],
+    },
     Verb {
         name: "list",
         aliases: &["ls"],
@@ -254,6 +354,29 @@ const REPO: &[Verb] = &[
         arity: Arity::Exactly(1),
         flags: &[repo::INDEX_FLAGS],
         run: repo::index,
+        children: &[],
+    },
+];
+
+const SEARCH: &[Verb] = &[
+    Verb {
+        name: "hub",
+        aliases: &[],
+        usage: "helm search hub [KEYWORD] [flags]",
+        short: "search for charts in the Artifact Hub or your own hub instance",
+        arity: Arity::Any,
+        flags: &[],
+        run: search::hub,
+        children: &[],
+    },
+    Verb {
+        name: "repo",
+        aliases: &[],
+        usage: "helm search repo [keyword] [flags]",
+        short: "search repositories for a keyword in charts",
+        arity: Arity::Any,
+        flags: &[search::REPO_FLAGS],
+        run: search::repo,
         children: &[],
     },
 ];

@@ -1,0 +1,126 @@
+//! `helm pull`: a chart's archive from elsewhere into a folder, unpacked where that is asked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chart::chart::{File, Metadata};
+use chart::load::archive;
+
+use super::chart_files::go_error;
+use super::flags::{Flag, Kind, Matches, of, switch};
+use super::{Done, Fault, atomic, locate, provenance};
+
+/// Its own flags.
+pub(super) const FLAGS: &[Flag] = &[
+    switch("untar", "if set to true, will untar the chart after downloading it"),
+    switch("prov", "fetch the provenance file, but don't perform verification"),
+    of(Kind::Text, "untardir", "if untar is specified, the name of the directory into which the chart is expanded").default("."),
+    of(
+        Kind::Text,
+        "destination",
+        "location to write the chart. If this and untardir are specified, untardir is appended to this",
+    )
+    .short('d')
+    .default("."),
+];
+
+pub(super) fn run(matches: &Matches) -> Done {
+    matches.arguments.iter().try_for_each(|reference| pull(matches, reference))
+}
+
+fn pull(matches: &Matches, reference: &str) -> Done {
+    let source = locate::source(matches, reference, &locate::version(matches))?;
+    let destination = PathBuf::from(matches.text("destination"));
+    if !matches.flag("untar") {
+        let saved = source.to_folder(matches, &destination)?;
+        if matches.flag("verify") || matches.flag("prov") {
+            keep_proof(matches, reference, &source, &saved).inspect_err(|_| {
+                let _ = fs::remove_file(&saved);
+            })?;
+        }
+        return Ok(());
+    }
+    let bytes = source.bytes(matches)?;
+    if matches.flag("verify") {
+        let kept = source.to_cache(matches)?;
+        provenance::verify(matches, &kept, &source.proof(matches)?, &source.file_name()?)?;
+    }
+    let folder = match Path::new(matches.text("untardir")) {
+        absolute if absolute.is_absolute() => absolute.to_owned(),
+        relative => clean(&destination.join(relative)),
+    };
+    let last = reference.rsplit('/').next().unwrap_or_default();
+    let wanted = if folder.as_os_str() == "." { PathBuf::from(last) } else { folder.join(last) };
+    if wanted.exists() {
+        let text = format!("failed to untar: a file or directory with the name {} already exists", wanted.display());
+        return Err(Fault::new(text));
+    }
+    expand(&folder, &bytes)
+}
+
+fn keep_proof(matches: &Matches, reference: &str, source: &super::download::Source, saved: &Path) -> Done {
+    let proof = match source.proof(matches) {
+        Ok(proof) => proof,
+        Err(fault) if matches.flag("verify") => return Err(fault),
+        Err(fault) => {
+            crate::output::line(&format!("WARNING: Verification not found for {reference}: {}", fault.text));
+            return Ok(());
+        }
+    };
+    let name = saved.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if matches.flag("verify") {
+        provenance::verify(matches, saved, &proof, &name)?;
+    }
+    atomic::write(&saved.with_file_name(format!("{name}.prov")), &proof, 0o644)
+}
+
+fn clean(path: &Path) -> PathBuf {
+    let cleaned: PathBuf = path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect();
+    if cleaned.as_os_str().is_empty() { PathBuf::from(".") } else { cleaned }
+}
+
+/// Unpacks an archive into a folder of the chart's name; what was written goes again where that fails.
+fn expand(folder: &Path, bytes: &[u8]) -> Done {
+    let files = archive::unpack(bytes)?;
+    let name = name_of(&files)?;
+    let target = folder.join(&name);
+    let fresh = !target.exists();
+    write_files(&target, &files).inspect_err(|_| {
+        if fresh {
+            let _ = fs::remove_dir_all(&target);
+        }
+    })
+}
+
+fn name_of(files: &[File]) -> Result<String, Fault> {
+    let mut name = String::new();
+    if let Some(file) = files.iter().find(|file| file.name == "Chart.yaml") {
+        name = Metadata::parse(&file.data).map_err(|error| Fault::new(format!("cannot load Chart.yaml: {error}")))?.name;
+    }
+    match name.as_str() {
+        "" => Err(Fault::new("chart name not specified")),
+        "." | ".." => Err(Fault::new(format!("chart name {name:?} is not allowed"))),
+        name if name.contains('/') => Err(Fault::new(format!("chart name {name:?} must not contain path separators"))),
+        _ => Ok(name),
+    }
+}
+
+fn write_files(target: &Path, files: &[File]) -> Done {
+    for file in files {
+        let path = target.join(&file.name);
+        let parts = file.name.split('/').scan(target.to_owned(), |at, part| {
+            at.push(part);
+            Some(at.clone())
+        });
+        for part in std::iter::once(target.to_owned()).chain(parts) {
+            if part.is_symlink() {
+                return Err(Fault::new(format!("{} is a link; nothing is written through it", part.display())));
+            }
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| Fault::new(go_error("mkdir", parent, &error)))?;
+        }
+        fs::write(&path, &file.data).map_err(|error| Fault::new(go_error("open", &path, &error)))?;
+    }
+    Ok(())
+}
