@@ -140,9 +140,15 @@ fn files(folder: &Path, below: &str, found: &mut Vec<String>) {
 }
 
 /// Runs the lines of a group one after another in a fresh folder.
-fn play(path: &Path, before: &[&str], lines: &[String]) -> (Vec<Outcome>, Vec<String>) {
+fn play(path: &Path, before: &[&str], lines: &[String], address: &str) -> (Vec<Outcome>, Vec<String>) {
     let (folder, home) = (scratch("work"), scratch("home"));
     copy(&sources().join("charts"), &folder);
+    copy(&sources().join("needing"), &folder);
+    for chart in fs::read_dir(sources().join("needing")).expect("folder").flatten() {
+        let file = folder.join(chart.file_name()).join("Chart.yaml");
+        let text = fs::read_to_string(&file).expect("a chart").replace("{server}", address);
+        fs::write(&file, text).expect("a chart");
+    }
     let outcomes = lines
         .iter()
         .map(|line| {
@@ -169,8 +175,8 @@ fn charts_come_and_go_as_with_helm() {
     for group in table.split("\n\n") {
         let rows: Vec<&str> = group.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
         let lines: Vec<String> = rows.iter().map(|row| row.trim_start_matches("~ ").to_owned()).collect();
-        let (theirs, left) = play(&helm, &[], &lines);
-        let (mine, kept) = play(ours, &["helm"], &lines);
+        let (theirs, left) = play(&helm, &[], &lines, &address);
+        let (mine, kept) = play(ours, &["helm"], &lines, &address);
         for (row, (theirs, mine)) in rows.iter().zip(theirs.iter().zip(&mine)) {
             count += 1;
             if theirs != mine && !(row.starts_with('~') && theirs.code == mine.code) {

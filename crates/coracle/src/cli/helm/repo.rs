@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chart::chart::Chart;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::flags::{Flag, Kind, Matches, of, switch};
-use super::repositories::{self, Entry, known, remember};
+use super::repositories::{self, Entry, Index, Offer, known, remember};
 use super::tables::table;
-use super::{Done, Fault, chart_files, fetch, settings};
+use super::{Done, Fault, atomic, chart_files, fetch, settings};
 use crate::output;
 
 pub(super) const LIST_FLAGS: &[Flag] = &[
@@ -220,23 +220,33 @@ pub(super) fn remove(matches: &Matches) -> Done {
 pub(super) fn index(matches: &Matches) -> Done {
     let folder = PathBuf::from(matches.argument(0));
     let absolute = std::path::absolute(&folder).unwrap_or_else(|_| folder.clone());
-    let mut entries: Map<String, Json> = Map::new();
+    let mut index = Index::default();
     let mut archives = Vec::new();
     find_archives(&absolute, &mut archives, 2);
     archives.sort();
     for archive in archives {
-        let chart = chart_files::load(&archive)?;
+        // What is no chart is none of the index's.
+        let Ok(chart) = chart_files::load(&archive) else { continue };
         let place = archive.strip_prefix(&absolute).unwrap_or(&archive).display().to_string();
-        let entry = entry(&chart, &archive, &place, matches.text("url"))?;
-        if let Json::Array(list) = entries.entry(chart.name().to_owned()).or_insert_with(|| json!([])) {
-            list.push(entry);
-        }
+        let offer = offer(&chart, &archive, &place, matches.text("url"))?;
+        index.entries.entry(chart.name().to_owned()).or_default().push(offer);
     }
+    let merged = Path::new(matches.text("merge"));
+    if !merged.as_os_str().is_empty() && merged.exists() {
+        let other = Index::load(merged).map_err(|fault| Fault::new(format!("merge failed: {}", fault.text)))?;
+        index.merge(other);
+    } else if !merged.as_os_str().is_empty() {
+        write_index(&Index::default(), merged, matches.flag("json"))?;
+    }
+    index.sort();
+    write_index(&index, &absolute.join("index.yaml"), matches.flag("json"))
+}
+
+fn write_index(index: &Index, path: &Path, json: bool) -> Done {
     let now = jiff::Timestamp::now().to_string();
-    let index = json!({"apiVersion": "v1", "entries": entries, "generated": now});
-    let text = if matches.flag("json") { index.to_string() } else { chart::yaml::to_yaml(&index).unwrap_or_default() };
-    fs::write(absolute.join("index.yaml"), text)?;
-    Ok(())
+    let index = json!({"apiVersion": "v1", "entries": index.entries, "generated": now});
+    let text = if json { serde_json::to_string_pretty(&index)? } else { chart::yaml::to_yaml(&index).unwrap_or_default() };
+    atomic::write(path, text.as_bytes(), 0o644)
 }
 
 fn find_archives(folder: &Path, found: &mut Vec<PathBuf>, depth: usize) {
@@ -250,14 +260,13 @@ fn find_archives(folder: &Path, found: &mut Vec<PathBuf>, depth: usize) {
     }
 }
 
-fn entry(chart: &Chart, archive: &Path, place: &str, url: &str) -> Result<Json, Fault> {
+fn offer(chart: &Chart, archive: &Path, place: &str, url: &str) -> Result<Offer, Fault> {
     let bytes = fs::read(archive).map_err(|error| Fault::new(chart_files::go_error("open", archive, &error)))?;
-    let mut entry = serde_json::to_value(&chart.metadata).unwrap_or_default();
     let address = if url.is_empty() { place.to_owned() } else { format!("{}/{place}", url.trim_end_matches('/')) };
-    if let Json::Object(entry) = &mut entry {
-        entry.insert("urls".to_owned(), json!([address]));
-        entry.insert("digest".to_owned(), hex::encode(Sha256::digest(&bytes)).into());
-        entry.insert("created".to_owned(), jiff::Timestamp::now().to_string().into());
-    }
-    Ok(entry)
+    Ok(Offer {
+        metadata: chart.metadata.clone(),
+        urls: vec![address],
+        digest: hex::encode(Sha256::digest(&bytes)),
+        created: jiff::Timestamp::now().to_string(),
+    })
 }

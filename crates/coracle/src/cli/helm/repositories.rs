@@ -131,14 +131,31 @@ impl Index {
                 Json::Array(offers) => offers,
                 _ => Vec::new(),
             };
-            let mut valid = offers_of(&name, offers, source)?;
-            valid.sort_by(|a, b| newer_first(&a.metadata.version, &b.metadata.version));
+            let valid = offers_of(&name, offers, source)?;
             index.entries.insert(name, valid);
         }
+        index.sort();
         if read.get("apiVersion").and_then(Json::as_str).unwrap_or_default().is_empty() {
             return Err(Fault::new("no API version specified"));
         }
         Ok(index)
+    }
+
+    /// The newest of each chart first.
+    pub(super) fn sort(&mut self) {
+        for offers in self.entries.values_mut() {
+            offers.sort_by(|a, b| newer_first(&a.metadata.version, &b.metadata.version));
+        }
+    }
+
+    /// Takes over what another index has and this one has not.
+    pub(super) fn merge(&mut self, other: Self) {
+        for offer in other.entries.into_values().flatten() {
+            let offers = self.entries.entry(offer.metadata.name.clone()).or_default();
+            if !offers.iter().any(|mine| mine.metadata.version == offer.metadata.version) {
+                offers.push(offer);
+            }
+        }
     }
 
     /// Reads the index of a file.

@@ -1,6 +1,8 @@
 //! `helm dependency update` and `build`: what a chart needs, chosen, written down in its lock, and fetched into its folder.
 //! It never looks into values.
 
+mod lock;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use super::flags::{Flag, Kind, Matches, of, switch};
 use super::repositories::{self, Entry, Index};
 use super::{Done, Fault, atomic, dependency, registry, repo, settings};
 use crate::output;
+use lock::{check_here, digest, hashed};
 
 /// Flags of both commands.
 pub(super) const FLAGS: &[Flag] = &[
@@ -418,38 +421,9 @@ Note that repositories must be URLs or aliases. For example, to refer to the \"e
 repository, use \"https://charts.example.com/\" or \"@example\" instead of
 \"example\". Don't forget to add the repo, too ('helm repo add').";
 
-/// A chart that lies in the folder already; faults of the folder come first, those of its version with the others.
-fn check_here(it: &Dependency, charts: &Path) -> Result<Done, Fault> {
-    let path = charts.join(&it.name);
-    let name = &it.name;
-    let chart = dependency::load(&path)
-        .map_err(|fault| Fault::new(format!("unable to load chart '{}': {}", path.display(), fault.text)))?;
-    let constraint = Constraint::parse(&it.version)
-        .map_err(|error| Fault::new(format!("dependency {name} has an invalid version/constraint format: {error}")))?;
-    let version = &chart.metadata.version;
-    let parsed = Version::parse(version)
-        .map_err(|error| Fault::new(format!("invalid version {} for dependency {name}: {error}", it.version)))?;
-    if constraint.check(&parsed) {
-        return Ok(Ok(()));
-    }
-    let text = format!("dependency {name} at version {version} does not satisfy the constraint {}", it.version);
-    Ok(Err(Fault::new(text)))
-}
-
 /// A path as Go cleans it.
 fn archive_path(path: &Path) -> String {
     let text = path.display().to_string();
     let cleaned = archive::cleaned(&text);
     if text.starts_with('/') { format!("/{}", cleaned.trim_start_matches("../")) } else { cleaned }
-}
-
-/// What was asked for and chosen, hashed as Helm hashes it.
-fn digest(wanted: &[Dependency], locked: &[Dependency]) -> String {
-    hashed(&serde_json::to_string(&[wanted, locked]).unwrap_or_default())
-}
-
-/// Go's JSON escapes what HTML would take as its own.
-fn hashed(json: &str) -> String {
-    let escaped = json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
-    format!("sha256:{}", hex::encode(Sha256::digest(escaped.as_bytes())))
 }
