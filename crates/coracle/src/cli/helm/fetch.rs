@@ -135,6 +135,15 @@ async fn body(address: &str, mut response: Response, limit: usize) -> Result<Vec
     Ok(bytes)
 }
 
+/// Refuses files of keys and certificates that are none.
+pub(super) fn check(access: &Access) -> Result<(), Fault> {
+    if access.ca_file.is_empty() && (access.cert_file.is_empty() || access.key_file.is_empty()) {
+        return Ok(());
+    }
+    let any = Url::parse("https://localhost").map_err(|error| Fault::new(error.to_string()))?;
+    client(access, &any).map(|_| ())
+}
+
 fn client(access: &Access, start: &Url) -> Result<reqwest::Client, Fault> {
     let failed = |why: String| Fault::new(format!("can't create TLS config for client: {why}"));
     let unread = |what: &str, path: &str, error: &std::io::Error| {

@@ -318,6 +318,11 @@ impl Matches {
         Ok(())
     }
 
+    /// Whether the command has such a flag.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.defaults.contains_key(name)
+    }
+
     /// Whether it was said at all.
     pub(super) fn said(&self, name: &str) -> bool {
         self.values.contains_key(name)

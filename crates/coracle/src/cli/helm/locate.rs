@@ -34,6 +34,7 @@ pub(super) fn version(matches: &Matches) -> String {
 pub(super) fn locate(matches: &Matches, reference: &str) -> Result<PathBuf, Fault> {
     let name = reference.trim();
     let version = version(matches);
+    fetch::check(&Access::of(matches)).map_err(|fault| Fault::new(format!("missing registry client: {}", fault.text)))?;
     if matches.text("repo").is_empty() {
         let path = Path::new(name);
         if path.exists() {

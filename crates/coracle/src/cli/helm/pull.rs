@@ -8,7 +8,7 @@ use chart::load::archive;
 
 use super::chart_files::go_error;
 use super::flags::{Flag, Kind, Matches, of, switch};
-use super::{Done, Fault, atomic, locate, provenance};
+use super::{Done, Fault, atomic, fetch, locate, provenance};
 
 /// Its own flags.
 pub(super) const FLAGS: &[Flag] = &[
@@ -25,6 +25,7 @@ pub(super) const FLAGS: &[Flag] = &[
 ];
 
 pub(super) fn run(matches: &Matches) -> Done {
+    fetch::check(&fetch::Access::of(matches)).map_err(|fault| Fault::new(format!("missing registry client: {}", fault.text)))?;
     matches.arguments.iter().try_for_each(|reference| pull(matches, reference))
 }
 

@@ -216,7 +216,7 @@ pub(super) fn pull(matches: &Matches, address: &str, access: &Access, proof: boo
         output::line(&format!("Warning: chart media type {OLD_ARCHIVE} is deprecated"));
     }
     let data = session.runtime.block_on(blob(&session.client, &image, layer))?;
-    told("Pulled", &place, &bytes);
+    told(matches, "Pulled", &place, &bytes);
     Ok(data)
 }
 
@@ -241,13 +241,16 @@ async fn blob(client: &Client, image: &Reference, layer: &OciDescriptor) -> Resu
     Ok(data)
 }
 
-fn told(what: &str, place: &Place, manifest: &[u8]) {
+/// Tells of it; beside the result where that is the chart itself.
+fn told(matches: &Matches, what: &str, place: &Place, manifest: &[u8]) {
+    let aside = matches.knows("output-dir") || matches.knows("jsonpath");
+    let say = if aside { output::remark } else { output::line };
     let shown = place.shown();
-    output::line(&format!("{what}: {shown}"));
-    output::line(&format!("Digest: sha256:{}", hex::encode(Sha256::digest(manifest))));
+    say(&format!("{what}: {shown}"));
+    say(&format!("Digest: sha256:{}", hex::encode(Sha256::digest(manifest))));
     if shown.contains('_') {
-        output::line(&format!("{shown} contains an underscore."));
-        output::line(UNDERSCORE);
+        say(&format!("{shown} contains an underscore."));
+        say(UNDERSCORE);
     }
 }
 
@@ -292,7 +295,7 @@ pub(super) fn push(matches: &Matches, remote: &str, parcel: Parcel<'_>, access: 
         }
         session.client.push_manifest_raw(&image, manifest.clone(), HeaderValue::from_static(MANIFEST)).await
     })?;
-    told("Pushed", &place, &manifest);
+    told(matches, "Pushed", &place, &manifest);
     Ok(())
 }
 
