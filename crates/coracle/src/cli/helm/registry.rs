@@ -7,6 +7,7 @@ use chart::semver::{Constraint, Version};
 use futures::StreamExt as _;
 use http::HeaderValue;
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
+use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::manifest::OciDescriptor;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
@@ -198,7 +199,7 @@ pub(super) fn pull(matches: &Matches, address: &str, access: &Access, proof: boo
     let session = Session::new(matches, &place.registry, access)?;
     let image = place.reference();
     let request = session.client.pull_manifest_raw(&image, &session.auth, &[MANIFEST]);
-    let (bytes, _) = session.runtime.block_on(request)?;
+    let (bytes, _) = session.runtime.block_on(request).map_err(|error| unfound(error, &place))?;
     let manifest: Manifest = serde_json::from_slice(&bytes)?;
     let found = 1 + manifest.layers.len();
     if found < 2 {
@@ -218,6 +219,22 @@ pub(super) fn pull(matches: &Matches, address: &str, access: &Access, proof: boo
     let data = session.runtime.block_on(blob(&session.client, &image, layer))?;
     told(matches, "Pulled", &place, &bytes);
     Ok(data)
+}
+
+/// What is not there is told in Helm's words.
+fn unfound(error: OciDistributionError, place: &Place) -> Fault {
+    let gone = match &error {
+        OciDistributionError::ImageManifestNotFoundError(_) => true,
+        OciDistributionError::ServerError { code, .. } => *code == 404,
+        OciDistributionError::RegistryError { envelope, .. } => {
+            envelope.errors.iter().all(|error| error.code == OciErrorCode::ManifestUnknown)
+        }
+        _ => false,
+    };
+    if !gone {
+        return error.into();
+    }
+    Fault::new(format!("failed to perform \"FetchReference\" on source: {}: not found", place.shown()))
 }
 
 async fn blob(client: &Client, image: &Reference, layer: &OciDescriptor) -> Result<Vec<u8>, Fault> {
