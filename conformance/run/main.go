@@ -43,7 +43,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "leave the cluster up")
 	flag.IntVar(&o.processes, "processes", 8, "how many tests run at once, the serial ones apart")
 	flag.IntVar(&o.attempts, "attempts", 1, "how often a test that fails is tried; upstream's own jobs try again too")
-	flag.DurationVar(&o.limit, "limit", 6*time.Minute, "the time of one test")
+	flag.DurationVar(&o.limit, "limit", 12*time.Minute, "the time of one test; one waits until the past is forgotten, which takes up to ten minutes")
 	flag.DurationVar(&o.whole, "whole", 3*time.Hour, "the time of the whole run")
 	flag.Parse()
 	code, err := o.execute()
