@@ -54,6 +54,20 @@ pub const FAMILIES: &[Family] = &[
     ("versions", versions::FUNCTIONS),
 ];
 
+/// A time in a zone, by a layout of Go's.
+#[must_use]
+pub fn format_time(at: jiff::Timestamp, zone: &jiff::tz::TimeZone, layout: &str) -> String {
+    use crate::golang::{layout, moment};
+    let moment = moment::Moment::of_clock(at, moment::Zone::local(zone));
+    String::from_utf8_lossy(&layout::write(&moment, layout.as_bytes())).into_owned()
+}
+
+/// Whether texts fit a pattern in RE2's syntax; a bad one is refused in Go's words.
+pub fn pattern(text: &str) -> Result<impl Fn(&str) -> bool, String> {
+    let compiled = crate::golang::regexp::compile(text.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(move |text: &str| compiled.is_match(text.as_bytes()))
+}
+
 /// One function, as its Go signature has it.
 pub struct Function {
     /// The name in templates.

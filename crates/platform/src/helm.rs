@@ -7,12 +7,16 @@ mod act;
 mod cluster;
 mod hooks;
 mod lease;
+mod merge;
+mod readiness;
 mod ready;
 mod store;
 
-pub use act::{Applied, Rollback, Uninstall, Wish, check_free, install, rollback, run_tests, uninstall, upgrade};
-pub use cluster::{Cluster, ClusterError};
-pub use ready::{Readiness, readiness};
+pub use act::{
+    Applied, Rollback, Tested, Uninstall, Wish, check_free, clean_up, install, resources, rollback, run_tests, uninstall, upgrade,
+};
+pub use cluster::{Cluster, ClusterError, logs};
+pub use readiness::{Readiness, Until, readiness};
 pub use store::Store;
 
 /// Why a release does not go as wished; the texts are Helm's.
@@ -49,10 +53,22 @@ pub enum HelmError {
         /// What its labels and annotations lack.
         why: String,
     },
+    /// A revision that cannot be.
+    #[error("invalid release revision")]
+    ReadRevision,
+    /// None was ever in force.
+    #[error("unable to find a previously successful release when attempting to rollback. original upgrade error: {0}")]
+    FindSuccess(String),
+    /// An object cannot be brought in.
+    #[error("{0}")]
+    Objects(String),
+    /// An object cannot be taken away.
+    #[error("failed to delete release: {0}")]
+    Delete(String),
     /// A hook.
-    #[error("failed {event}: {why}")]
+    #[error("{event}: {why}")]
     RunHook {
-        /// When it ran.
+        /// What failed.
         event: &'static str,
         /// Why.
         why: String,
@@ -60,6 +76,34 @@ pub enum HelmError {
     /// Something did not become ready.
     #[error("{0}")]
     Wait(String),
+    /// What was rolled back to does not become ready.
+    #[error("release {name} failed: {why}")]
+    Settle {
+        /// The release.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// All was taken away, but not as it should be.
+    #[error("uninstallation completed with {count} error(s): {why}")]
+    Uninstall {
+        /// How many.
+        count: usize,
+        /// Which.
+        why: String,
+    },
+    /// It failed, and so did undoing it.
+    #[error("an error occurred while {undoing}. original {what} error: {why}: {also}")]
+    Undo {
+        /// What was done about it.
+        undoing: &'static str,
+        /// What was wished.
+        what: &'static str,
+        /// Why that failed.
+        why: String,
+        /// Why undoing it failed.
+        also: String,
+    },
     /// It failed, and was taken away again.
     #[error("release {name} failed, and has been {undone} due to rollback-on-failure being set: {why}")]
     Undone {

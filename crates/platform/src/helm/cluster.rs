@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use http::{Method, Request, header};
 use serde_json::{Value as Json, json};
 
+use super::merge;
+
 /// Who applies, in the eyes of the API.
 const MANAGER: &str = "helm";
 
@@ -20,9 +22,17 @@ pub enum ClusterError {
         /// Why.
         cause: http::Error,
     },
-    /// The API refused it.
+    /// The API did not answer.
     #[error("{0}")]
     Ask(String),
+    /// The API refused it.
+    #[error("{message}")]
+    Refuse {
+        /// Its status code.
+        code: u16,
+        /// What it said.
+        message: String,
+    },
     /// The cluster has no such kind.
     #[error(
         "resource mapping not found for name: {name:?} namespace: {namespace:?} from \"\": no matches for kind {kind:?} in version {version:?}\nensure CRDs are installed first"
@@ -37,6 +47,15 @@ pub enum ClusterError {
         /// Its version.
         version: String,
     },
+}
+
+impl From<kube::Error> for ClusterError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refuse { code: status.code, message: status.message.clone() },
+            error => Self::Ask(error.to_string()),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -81,8 +100,7 @@ impl Cluster {
         match self.client.request::<Json>(request).await {
             Ok(answer) => Ok(Some(answer)),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(kube::Error::Api(status)) => Err(ClusterError::Ask(status.message.clone())),
-            Err(error) => Err(ClusterError::Ask(error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -131,6 +149,15 @@ impl Cluster {
         Ok(format!("/{root}/{version}/{place}{}", kind.plural))
     }
 
+    /// A kind as the API's own errors name it: `configmaps`, `deployments.apps`.
+    pub(super) async fn resource(&self, object: &Json) -> Result<String, ClusterError> {
+        let kind = self.kind(object).await?;
+        Ok(match text(object, "/apiVersion").rsplit_once('/') {
+            Some((group, _)) => format!("{}.{group}", kind.plural),
+            None => kind.plural,
+        })
+    }
+
     async fn path(&self, object: &Json) -> Result<String, ClusterError> {
         Ok(format!("{}/{}", self.collection(object).await?, text(object, "/metadata/name")))
     }
@@ -141,9 +168,44 @@ impl Cluster {
         self.read(&path).await
     }
 
+    async fn read_as(&self, path: &str, table: bool) -> Result<Option<Json>, ClusterError> {
+        if !table {
+            return self.read(path).await;
+        }
+        let accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+        let request = Request::get(path).header(header::ACCEPT, accept).body(Vec::new());
+        let request = request.map_err(|cause| ClusterError::Build { path: path.to_owned(), cause })?;
+        match self.client.request::<Json>(request).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            answer => Ok(Some(answer?)),
+        }
+    }
+
+    /// An object as it is, or as a table of it.
+    pub(super) async fn show(&self, object: &Json, table: bool) -> Result<Option<Json>, ClusterError> {
+        let path = self.path(object).await?;
+        self.read_as(&path, table).await
+    }
+
+    /// The pods that a selector fits, or one table of them.
+    pub(super) async fn pods(&self, namespace: &str, selector: &str, table: bool) -> Result<Vec<Json>, ClusterError> {
+        let selector = selector.replace('=', "%3D").replace(',', "%2C").replace('/', "%2F");
+        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
+        let found = self.read_as(&path, table).await?.unwrap_or_default();
+        if table {
+            return Ok(Some(found).filter(|found| found.pointer("/rows/0").is_some()).into_iter().collect());
+        }
+        let whole = |mut pod: Json| {
+            pod["apiVersion"] = json!("v1");
+            pod["kind"] = json!("Pod");
+            pod
+        };
+        Ok(found["items"].as_array().cloned().unwrap_or_default().into_iter().map(whole).collect())
+    }
+
     /// Server-side apply.
     pub async fn apply(&self, object: &Json, force: bool) -> Result<Json, ClusterError> {
-        let path = format!("{}?fieldManager={MANAGER}&force={force}", self.path(object).await?);
+        let path = format!("{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict", self.path(object).await?);
         let body = object.to_string().into_bytes();
         let applied = self.ask(Method::PATCH, &path, "application/apply-patch+yaml", body).await?;
         applied.ok_or_else(|| ClusterError::Ask(format!("{path}: not found")))
@@ -161,23 +223,42 @@ impl Cluster {
         match self.client.request::<Json>(request).await {
             Ok(made) => Ok(Some(made)),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
-            Err(kube::Error::Api(status)) => Err(ClusterError::Ask(status.message.clone())),
-            Err(error) => Err(ClusterError::Ask(error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Three-way merge in the client, for releases from before server-side apply.
-    pub async fn merge(&self, old: Option<&Json>, new: &Json) -> Result<Json, ClusterError> {
+    /// Writes an object as it stands.
+    pub async fn replace(&self, object: &Json) -> Result<Json, ClusterError> {
+        let path = format!("{}?fieldManager={MANAGER}&fieldValidation=Strict", self.path(object).await?);
+        let written = self.ask(Method::PUT, &path, "application/json", object.to_string().into_bytes()).await?;
+        written.ok_or_else(|| ClusterError::Refuse { code: 404, message: format!("{path}: not found") })
+    }
+
+    /// Three-way merge in the client, for releases from before server-side apply. `before` is what was applied last, and
+    /// what those may have applied since that came to no end.
+    pub(super) async fn merge(&self, before: &[&Json], new: &Json) -> Result<Json, ClusterError> {
         let Some(live) = self.find(new).await? else {
             return Ok(self.create(new).await?.unwrap_or_default());
         };
-        let mut patch = new.clone();
-        forget_dropped(&mut patch, old.unwrap_or(&Json::Null));
+        let (patch, form) = merge::patch(before, new);
+        if patch.as_object().is_some_and(serde_json::Map::is_empty) {
+            return Ok(live);
+        }
         let path = format!("{}?fieldManager={MANAGER}", self.path(new).await?);
-        let builtin = !text(new, "/apiVersion").contains('.') || text(new, "/apiVersion").contains(".k8s.io/");
-        let content = if builtin { "application/strategic-merge-patch+json" } else { "application/merge-patch+json" };
-        let changed = self.ask(Method::PATCH, &path, content, patch.to_string().into_bytes()).await?;
+        let changed = self.ask(Method::PATCH, &path, form, patch.to_string().into_bytes()).await?;
         Ok(changed.unwrap_or(live))
+    }
+
+    /// Fields that were set by merging count as applied from now on: else this manager would be in its own way.
+    pub(super) async fn adopt_fields(&self, object: &Json) -> Result<(), ClusterError> {
+        let Some(live) = self.find(object).await? else { return Ok(()) };
+        let Some(fields) = adopted(&live) else { return Ok(()) };
+        let patch = json!([
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+        ]);
+        let path = self.path(object).await?;
+        self.ask(Method::PATCH, &path, "application/json-patch+json", patch.to_string().into_bytes()).await.map(drop)
     }
 
     /// Deletes an object; false where it was not there.
@@ -189,13 +270,49 @@ impl Cluster {
     }
 }
 
-/// Fields of the last revision that the new one does not say are unset.
-fn forget_dropped(new: &mut Json, old: &Json) {
-    let (Some(new), Some(old)) = (new.as_object_mut(), old.as_object()) else { return };
-    for (key, before) in old {
-        match new.get_mut(key) {
-            None => drop(new.insert(key.clone(), Json::Null)),
-            Some(now) => forget_dropped(now, before),
+/// The logs of a pod's containers, those that run before the others first.
+///
+/// # Errors
+/// When there is no such pod, or a log cannot be read.
+pub async fn logs(cluster: &Cluster, pod: &str) -> Result<Vec<(String, String)>, ClusterError> {
+    let path = format!("/api/v1/namespaces/{}/pods/{pod}", cluster.namespace);
+    let missing = || ClusterError::Ask(format!("unable to get pod {pod}: pods {pod:?} not found"));
+    let found = cluster.read(&path).await?.ok_or_else(missing)?;
+    let mut logs = Vec::new();
+    for container in ["/spec/initContainers", "/spec/containers"].iter().filter_map(|at| found.pointer(at)?.as_array()).flatten()
+    {
+        let name = text(container, "/name");
+        let path = format!("{path}/log?container={name}");
+        let request = Request::get(&path).body(Vec::new()).map_err(|cause| ClusterError::Build { path: path.clone(), cause })?;
+        logs.push((name.to_owned(), cluster.client.request_text(request).await?));
+    }
+    Ok(logs)
+}
+
+/// The managed fields with this manager's updates turned into what it applied; nothing where there are none.
+fn adopted(live: &Json) -> Option<Vec<Json>> {
+    let all = live.pointer("/metadata/managedFields")?.as_array()?;
+    let own = |it: &Json, how: &str| it["manager"] == MANAGER && it["operation"] == how && it.get("subresource").is_none();
+    let (updated, mut rest): (Vec<Json>, Vec<Json>) = all.iter().cloned().partition(|it| own(it, "Update"));
+    let mut updated = updated.into_iter();
+    let mut first = updated.next()?;
+    first["operation"] = json!("Apply");
+    if let Some(place) = rest.iter().position(|it| own(it, "Apply")) {
+        let mut applied = rest.swap_remove(place);
+        add_fields(&mut applied["fieldsV1"], &first["fieldsV1"]);
+        first = applied;
+    }
+    updated.for_each(|more| add_fields(&mut first["fieldsV1"], &more["fieldsV1"]));
+    rest.push(first);
+    Some(rest)
+}
+
+fn add_fields(to: &mut Json, from: &Json) {
+    let (Some(to), Some(from)) = (to.as_object_mut(), from.as_object()) else { return };
+    for (key, below) in from {
+        match to.get_mut(key) {
+            None => drop(to.insert(key.clone(), below.clone())),
+            Some(there) => add_fields(there, below),
         }
     }
 }

@@ -6,8 +6,10 @@ use chart::release::{Execution, Hook, HookEvent, HookPhase, Release};
 use serde_json::Value as Json;
 
 use super::HelmError;
+use super::act::make;
 use super::cluster::Cluster;
-use super::ready::{Until, wait};
+use super::readiness::Until;
+use super::ready::{gone, wait};
 use super::store::Store;
 
 fn event_name(event: HookEvent) -> &'static str {
@@ -42,58 +44,84 @@ async fn delete(cluster: &Cluster, hook: &Hook, timeout: Duration) -> Result<(),
     if object["kind"] == "CustomResourceDefinition" || !cluster.delete(&object, "Background").await? {
         return Ok(());
     }
-    let gone = async {
-        while cluster.find(&object).await?.is_some() {
-            tokio::task::yield_now().await;
-        }
-        Ok::<(), HelmError>(())
-    };
-    match tokio::time::timeout(timeout, gone).await {
-        Ok(done) => done,
-        Err(_) => Err(HelmError::Wait(format!("timed out waiting for the hook {} to go", hook.name))),
+    gone(cluster, &[object], timeout).await
+}
+
+/// Runs the hooks of an event, and takes away what they leave by their policies.
+pub(super) async fn run(
+    cluster: &Cluster,
+    release: &mut Release,
+    event: HookEvent,
+    timeout: Duration,
+    server_side: bool,
+) -> Result<(), HelmError> {
+    match execute(cluster, release, event, timeout, server_side).await {
+        Ok(left) => clean_up(cluster, &left, timeout).await,
+        Err((left, error)) => clean_up(cluster, &left, timeout).await.and(Err(error)),
     }
 }
 
-/// Runs the hooks of an event; their outcomes stand in the record afterwards.
-pub(super) async fn run(cluster: &Cluster, release: &mut Release, event: HookEvent, timeout: Duration) -> Result<(), HelmError> {
+/// Takes the objects of hooks away.
+pub(super) async fn clean_up(cluster: &Cluster, left: &[Hook], timeout: Duration) -> Result<(), HelmError> {
+    for hook in left {
+        delete(cluster, hook, timeout).await?;
+    }
+    Ok(())
+}
+
+/// Runs the hooks of an event; their outcomes stand in the record afterwards. Says which are to be taken away then.
+pub(super) async fn execute(
+    cluster: &Cluster,
+    release: &mut Release,
+    event: HookEvent,
+    timeout: Duration,
+    server_side: bool,
+) -> Result<Vec<Hook>, (Vec<Hook>, HelmError)> {
     let mut order: Vec<usize> = (0..release.hooks.len()).filter(|at| release.hooks[*at].events.contains(&event)).collect();
     order.sort_by(|a, b| {
         let (a, b) = (&release.hooks[*a], &release.hooks[*b]);
         a.weight.cmp(&b.weight).then_with(|| a.name.cmp(&b.name))
     });
-    for (place, at) in order.iter().copied().enumerate() {
+    let none = |error: HelmError| (Vec::new(), error);
+    let mut left = Vec::new();
+    for at in order {
         if has_policy(&release.hooks[at], "before-hook-creation") {
-            delete(cluster, &release.hooks[at], timeout).await?;
+            delete(cluster, &release.hooks[at], timeout).await.map_err(none)?;
         }
         release.hooks[at].last_run = Execution { started_at: now(), completed_at: String::new(), phase: HookPhase::Running };
-        Store::new(cluster).update(release).await?;
-        let outcome = run_one(cluster, &release.hooks[at], timeout).await;
+        Store::new(cluster).update(release).await.map_err(|error| none(error.into()))?;
+        let outcome = run_one(cluster, &release.hooks[at], event, timeout, server_side).await;
         let hook = &mut release.hooks[at];
         hook.last_run.completed_at = now();
         hook.last_run.phase = if outcome.is_ok() { HookPhase::Succeeded } else { HookPhase::Failed };
         if let Err(error) = outcome {
             if has_policy(hook, "hook-failed") {
-                delete(cluster, hook, timeout).await?;
+                left.insert(0, hook.clone());
             }
-            for before in &order[..place] {
-                if has_policy(&release.hooks[*before], "hook-succeeded") {
-                    delete(cluster, &release.hooks[*before], timeout).await?;
-                }
-            }
-            return Err(HelmError::RunHook { event: event_name(event), why: error.to_string() });
+            return Err((left, error));
+        }
+        if has_policy(hook, "hook-succeeded") {
+            left.push(hook.clone());
         }
     }
-    for at in order.into_iter().rev() {
-        if has_policy(&release.hooks[at], "hook-succeeded") {
-            delete(cluster, &release.hooks[at], timeout).await?;
-        }
-    }
-    Ok(())
+    left.reverse();
+    Ok(left)
 }
 
-async fn run_one(cluster: &Cluster, hook: &Hook, timeout: Duration) -> Result<(), HelmError> {
+async fn run_one(
+    cluster: &Cluster,
+    hook: &Hook,
+    event: HookEvent,
+    timeout: Duration,
+    server_side: bool,
+) -> Result<(), HelmError> {
     let object = object(hook)?;
-    cluster.apply(&object, false).await?;
-    let until = if matches!(hook.kind.as_str(), "Job" | "Pod") { Until::Done } else { Until::Ready };
-    wait(cluster, &[object], until, timeout).await
+    make(cluster, &object, server_side, false)
+        .await
+        .map_err(|error| HelmError::Objects(format!("warning: Hook {} {} failed: {error}", event_name(event), hook.path)))?;
+    // Of hooks only those that run to an end are waited for.
+    if matches!(hook.kind.as_str(), "Job" | "Pod") {
+        wait(cluster, &[object], Until::Ended, timeout).await?;
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use super::HelmError;
 use super::cluster::{Cluster, ClusterError, text};
 
 /// Without a renewal for this long, the worker is gone.
@@ -12,18 +13,23 @@ const SECONDS: i64 = 15;
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(5);
 
-/// What is known of a release's worker.
+/// What the last worker left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Worker {
-    /// Nothing: nobody left a lease, as Helm does not.
-    Unknown,
-    /// It renews its lease.
-    AtWork,
-    /// Its lease has run out.
-    Gone,
+pub(super) enum Left {
+    /// Nothing: it ended in order, or it is no worker that holds leases, as Helm is none.
+    Nothing,
+    /// A lease that ran out at this time: it was killed.
+    Expired(jiff::Timestamp),
 }
 
-fn lease(cluster: &Cluster, release: &str, holder: &str) -> Json {
+impl Left {
+    /// Whether the worker that began at a time is the one that left this.
+    pub(super) fn is_of(self, begun: jiff::Timestamp) -> bool {
+        matches!(self, Self::Expired(at) if begun <= at)
+    }
+}
+
+fn body(cluster: &Cluster, release: &str, holder: &str) -> Json {
     // As precise as the API's times are.
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
     json!({
@@ -34,30 +40,55 @@ fn lease(cluster: &Cluster, release: &str, holder: &str) -> Json {
     })
 }
 
-/// Looks for a release's worker.
-pub(super) async fn worker(cluster: &Cluster, release: &str) -> Worker {
-    let Ok(Some(found)) = cluster.find(&lease(cluster, release, "")).await else { return Worker::Unknown };
-    let renewed = text(&found, "/spec/renewTime").parse::<jiff::Timestamp>();
-    let fresh = |at: jiff::Timestamp| jiff::Timestamp::now().duration_since(at).as_secs() < SECONDS;
-    if renewed.is_ok_and(fresh) { Worker::AtWork } else { Worker::Gone }
+/// Takes the lease; refuses while another worker renews it. False is a lease that may not be written.
+async fn take(cluster: &Cluster, release: &str, holder: &str) -> Result<(Left, bool), HelmError> {
+    let mut lease = body(cluster, release, holder);
+    let found = match cluster.find(&lease).await {
+        Ok(found) => found,
+        Err(_) => return Ok((Left::Nothing, false)),
+    };
+    let Some(found) = found else {
+        return match cluster.create(&lease).await {
+            Ok(Some(_)) => Ok((Left::Nothing, true)),
+            Ok(None) => Err(HelmError::InProgress),
+            Err(_) => Ok((Left::Nothing, false)),
+        };
+    };
+    let renewed = text(&found, "/spec/renewTime").parse::<jiff::Timestamp>().unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let expiry = renewed + jiff::SignedDuration::from_secs(SECONDS);
+    if jiff::Timestamp::now() < expiry {
+        return Err(HelmError::InProgress);
+    }
+    lease["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
+    match cluster.replace(&lease).await {
+        Ok(_) => Ok((Left::Expired(expiry), true)),
+        Err(ClusterError::Refuse { code: 409, .. }) => Err(HelmError::InProgress),
+        Err(_) => Ok((Left::Expired(expiry), false)),
+    }
 }
 
-/// Runs some work under a release's lease, and takes the lease away again.
-pub(super) async fn hold<T>(cluster: &Cluster, release: &str, work: impl Future<Output = T>) -> T {
+/// Runs some work under a release's lease, and takes the lease away again. The work is told what the last worker left.
+pub(super) async fn hold<T>(
+    cluster: &Cluster,
+    release: &str,
+    work: impl AsyncFnOnce(Left) -> Result<T, HelmError>,
+) -> Result<T, HelmError> {
     let holder = format!("{:016x}", rand::random::<u64>());
-    // A refusal is no harm: the lease only helps those who come later.
-    let _: Result<Json, ClusterError> = cluster.apply(&lease(cluster, release, &holder), true).await;
+    let (left, held) = take(cluster, release, &holder).await?;
+    if !held {
+        return work(left).await;
+    }
     let renewed = async {
         loop {
             #[expect(clippy::disallowed_methods, reason = "a lease is renewed by the clock")]
             tokio::time::sleep(RENEWAL).await;
-            let _: Result<Json, ClusterError> = cluster.apply(&lease(cluster, release, &holder), true).await;
+            let _: Result<Json, ClusterError> = cluster.apply(&body(cluster, release, &holder), true).await;
         }
     };
     let done = tokio::select! {
-        done = work => done,
+        done = work(left) => done,
         never = renewed => never,
     };
-    let _: Result<bool, ClusterError> = cluster.delete(&lease(cluster, release, &holder), "Background").await;
+    let _: Result<bool, ClusterError> = cluster.delete(&body(cluster, release, &holder), "Background").await;
     done
 }

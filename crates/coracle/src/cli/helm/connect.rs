@@ -59,6 +59,11 @@ impl Connection {
         self.runtime.block_on(get(&self.client, path)).map_err(unreachable)
     }
 
+    /// Whether the cluster answers.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        self.get("/version").map(drop)
+    }
+
     /// What the cluster serves.
     pub(super) fn capabilities(&self) -> Result<Capabilities, Fault> {
         let mut capabilities = template::imagined();

@@ -183,6 +183,7 @@ impl Verb {
         }
         let mut flags: Vec<&Flag> = self.flags.iter().copied().flatten().collect();
         flags.sort_by_key(|flag| flag.name);
+        flags.dedup_by_key(|flag| flag.name);
         text.push_str("\nFlags:\n");
         for flag in flags {
             let short = flag.short.map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
@@ -248,7 +249,7 @@ impl Matches {
     pub(super) fn parse(verb: &'static Verb, words: &[String]) -> Result<Self, Fault> {
         let mut matches = Self::default();
         for flag in verb.flags.iter().copied().chain([GLOBAL]).flatten() {
-            matches.defaults.insert(flag.name, flag.default);
+            matches.defaults.entry(flag.name).or_insert(flag.default);
         }
         let mut words = words.iter();
         while let Some(word) = words.next() {

@@ -1,156 +1,126 @@
 //! The commands that change a cluster: install, upgrade, rollback, uninstall, test. What they do is platform's.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use chart::release::{Hook, Release, Status};
+use chart::functions::Facts;
+use chart::release::{Apply, Hook, HookEvent, Release, Status};
+use chart::render::Capabilities;
 use chart::template::{self, Rendered, Request};
 use chart::values::{self, Values};
-use platform::helm::{self, Applied, Rollback, Store, Uninstall, Wish};
+use platform::helm::{self, Rollback, Store, Uninstall, Wish};
 
 use super::connect::{Connection, connect};
-use super::flags::{Flag, Kind, Matches, duration, of, switch};
-use super::report;
-use super::{Done, Fault, chart_files, locate, settings, template as offline};
+use super::flags::Matches;
+use super::options::{Dry, check_flags, dry_run, how, labels, side, timeout, waits};
+use super::world::Machine;
+use super::{Done, Fault, chart_files, locate, post_render, report, settings, template as offline};
 use crate::output;
 
-pub(super) const OUTPUT_FLAGS: &[Flag] = &[
-    of(Kind::Text, "output", "prints the output in the specified format. Allowed values: table, json, yaml")
-        .short('o')
-        .default("table"),
-    of(Kind::Text, "dry-run", "simulates the operation either client-side or server-side").default("none").bare("unset"),
-    switch("render-subchart-notes", "if set, render subchart notes along with the parent"),
-    switch("hide-notes", "if set, do not show notes in output"),
-    switch("hide-secret", "hide Kubernetes Secrets when also using the --dry-run flag"),
-];
-
-pub(super) const UPGRADE_FLAGS: &[Flag] = &[
-    switch("install", "if a release by this name doesn't already exist, run an install").short('i'),
-    switch("reset-values", "when upgrading, reset the values to the ones built into the chart"),
-    switch("reuse-values", "when upgrading, reuse the last release's values and merge in any overrides"),
-    switch("reset-then-reuse-values", "reset the values to the chart's, apply the last release's and merge in overrides"),
-    of(Kind::Number, "history-max", "limit the maximum number of revisions saved per release").default("10"),
-    switch("cleanup-on-fail", "allow deletion of new resources created in this upgrade when upgrade fails"),
-];
-
-pub(super) const ROLLBACK_FLAGS: &[Flag] = &[
-    switch("force-replace", "force resource updates by replacement"),
-    switch("force-conflicts", "if set server-side apply will force changes against conflicts"),
-    of(Kind::Text, "server-side", "must be \"true\", \"false\" or \"auto\"").default("auto"),
-    switch("no-hooks", "prevent hooks from running during rollback"),
-    switch("cleanup-on-fail", "allow deletion of new resources created in this rollback when rollback fails"),
-    switch("wait-for-jobs", "if set and --wait enabled, will wait until all Jobs have been completed"),
-    of(Kind::Wait, "wait", "wait until resources are ready").default("hookOnly").bare("watcher"),
-    of(Kind::Duration, "timeout", "time to wait for any individual Kubernetes operation").default("5m0s"),
-    of(Kind::Number, "history-max", "limit the maximum number of revisions saved per release").default("10"),
-    of(Kind::Text, "description", "add a custom description"),
-];
-
-pub(super) const UNINSTALL_FLAGS: &[Flag] = &[
-    switch("no-hooks", "prevent hooks from running during uninstallation"),
-    switch("ignore-not-found", "Treat \"release not found\" as a successful uninstall"),
-    switch("keep-history", "mark the release as deleted, but retain the release history"),
-    of(Kind::Text, "cascade", "Must be \"background\", \"orphan\", or \"foreground\"").default("background"),
-    of(Kind::Wait, "wait", "wait until resources are gone").default("hookOnly").bare("watcher"),
-    of(Kind::Duration, "timeout", "time to wait for any individual Kubernetes operation").default("5m0s"),
-    of(Kind::Text, "description", "add a custom description"),
-];
-
-pub(super) const TEST_FLAGS: &[Flag] = &[
-    of(Kind::Duration, "timeout", "time to wait for any individual Kubernetes operation").default("5m0s"),
-    of(Kind::List, "filter", "specify tests by attribute (currently \"name\") using attribute=value syntax"),
-    switch("logs", "dump the logs from test pods"),
-    switch("hide-notes", "if set, do not show notes in test output"),
-];
-
-fn timeout(matches: &Matches) -> Duration {
-    let nanoseconds = duration(matches.text("timeout")).unwrap_or(300_000_000_000);
-    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0))
-}
-
-fn how(matches: &Matches, server_side: Option<bool>) -> Applied {
-    let undo = matches.flag("rollback-on-failure") || matches.flag("atomic");
-    Applied {
-        server_side,
-        force_conflicts: matches.flag("force-conflicts"),
-        wait: undo || matches!(matches.text("wait"), "watcher" | "legacy" | "true"),
-        wait_for_jobs: matches.flag("wait-for-jobs"),
-        no_hooks: matches.flag("no-hooks"),
-        undo,
-        take_ownership: matches.flag("take-ownership"),
-        timeout: timeout(matches),
-        history_max: matches.text("history-max").parse().unwrap_or(10),
-        description: matches.text("description").to_owned(),
-    }
-}
-
-fn labels(matches: &Matches) -> BTreeMap<String, String> {
-    matches.list("labels").iter().filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
-}
-
+/// Renders a chart for a release, in the light of a cluster or of an imagined one.
 fn render(
     matches: &Matches,
-    connection: &Connection,
     chart: chart::chart::Chart,
     values: &Values,
     release: chart::render::Release,
+    capabilities: Capabilities,
+    facts: &dyn Facts,
 ) -> Result<Rendered, Fault> {
     let request = Request {
         values,
         release,
-        capabilities: connection.capabilities()?,
+        capabilities,
         include_crds: false,
         skip_schema: matches.flag("skip-schema-validation"),
         subchart_notes: matches.flag("render-subchart-notes"),
     };
-    let rendered = template::template(chart, request, &connection.facts(matches.flag("enable-dns")))?;
+    let mut rendered = template::template(chart, request, facts)?;
     rendered.warnings.iter().for_each(|line| output::remark(line));
+    post_render::apply(matches, &mut rendered)?;
+    if matches.flag("hide-secret") {
+        rendered.manifest = rendered.manifests.iter().map(hidden).collect();
+    }
     Ok(rendered)
 }
 
-pub(super) fn install(matches: &Matches) -> Done {
-    install_as(matches, None).map_err(|fault| Fault { text: format!("INSTALLATION FAILED: {}", fault.text), ..fault })
+/// A manifest without what is secret in it.
+fn hidden(manifest: &chart::release::Manifest) -> String {
+    if manifest.head.kind == "Secret" && manifest.head.api_version == "v1" {
+        return format!("---\n# Source: {}\n# HIDDEN: The Secret output has been suppressed\n", manifest.path);
+    }
+    template::with_source(&manifest.path, &manifest.content)
 }
 
-fn install_as(matches: &Matches, known: Option<Connection>) -> Done {
+pub(super) fn install(matches: &Matches) -> Done {
+    check_flags(matches)?;
+    let dry = dry_run(matches, false)?;
+    let server_side = matches.flag("server-side");
+    install_as(matches, dry, server_side, matches.flag("replace"))
+        .map_err(|fault| Fault { text: format!("INSTALLATION FAILED: {}", fault.text), ..fault })
+}
+
+const HIDES: &str = "hiding Kubernetes secrets requires a dry-run mode";
+
+fn install_as(matches: &Matches, dry: Dry, server_side: bool, replace: bool) -> Done {
     let (name, reference) = offline::name_and_chart(matches, "")?;
     let path = locate::locate(matches, reference)?;
     let values = settings::values_of(matches)?;
     let chart = chart_files::load(&path)?;
     offline::check_chart(&chart)?;
-    let connection = known.map_or_else(|| connect(matches), Ok)?;
-    let failed = |why: String| Fault::new(format!("release name check failed: {why}"));
-    offline::check_name(&name).map_err(failed)?;
+    if dry == Dry::No && matches.flag("hide-secret") {
+        output::remark(&format!("level=ERROR msg={HIDES:?}"));
+        return Err(Fault::new(HIDES));
+    }
+    let failed = |why: String| {
+        output::remark(&format!("level=ERROR msg=\"release name check failed\" error={why:?}"));
+        Fault::new(format!("release name check failed: {why}"))
+    };
+    if dry == Dry::Client {
+        offline::check_name(&name).map_err(failed)?;
+        return install_offline(matches, &name, chart, &values, server_side);
+    }
+    let connection = connect(matches)?;
     let cluster = &connection.cluster;
-    let free = helm::check_free(cluster, &name, matches.flag("replace"));
-    connection.runtime.block_on(free).map_err(|why| {
-        output::remark(&format!("level=ERROR msg=\"release name check failed\" error={:?}", why.to_string()));
-        failed(why.to_string())
-    })?;
-    if !matches.flag("skip-crds") {
-        connection.runtime.block_on(install_crds(cluster, &chart))?;
+    connection.check().map_err(|fault| Fault::new(format!("cluster reachability check failed: {}", fault.text)))?;
+    offline::check_name(&name).map_err(failed)?;
+    if dry == Dry::No {
+        let free = connection.runtime.block_on(helm::check_free(cluster, &name, replace));
+        free.map_err(|why| failed(why.to_string()))?;
+    }
+    if !matches.flag("skip-crds") && !chart.crds().is_empty() {
+        if dry == Dry::No {
+            connection.runtime.block_on(install_crds(cluster, &chart))?;
+        } else {
+            let text = "This chart or one of its subcharts contains CRDs. Rendering may fail or contain inaccuracies.";
+            output::remark(&format!("level=WARN msg={text:?}"));
+        }
     }
     let release =
         chart::render::Release { name: name.clone(), namespace: cluster.namespace.clone(), revision: 1, upgrade: false };
-    let rendered = render(matches, &connection, chart, &values, release)?;
-    if !matches!(matches.text("dry-run"), "none" | "false") {
-        return dry(matches, &name, &connection, &rendered, 1);
-    }
-    if matches.flag("create-namespace") {
+    let labels = labels(matches)?;
+    let capabilities = connection.capabilities()?;
+    let rendered = render(matches, chart, &values, release, capabilities, &connection.facts(matches.flag("enable-dns")))?;
+    if matches.flag("create-namespace") && dry == Dry::No {
         let namespace = serde_json::json!({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": cluster.namespace, "labels": {"name": cluster.namespace}},
         });
         connection.runtime.block_on(cluster.create(&namespace))?;
     }
-    let wish = Wish {
-        name: &name,
-        rendered: &rendered,
-        config: config(&values),
-        labels: labels(matches),
-        how: how(matches, Some(matches.flag("server-side"))),
-    };
+    let how = how(matches, Some(server_side), dry);
+    let wish = Wish { name: &name, rendered: &rendered, config: config(&values), labels, how };
     let release = connection.runtime.block_on(helm::install(cluster, wish))?;
+    report::print(matches, &release, matches.flag("hide-notes"))
+}
+
+/// Plays an installation through without a cluster.
+fn install_offline(matches: &Matches, name: &str, chart: chart::chart::Chart, values: &Values, server_side: bool) -> Done {
+    let namespace = connect(matches).map_or_else(|_| settings::namespace(matches), |found| found.cluster.namespace);
+    let release = chart::render::Release { name: name.to_owned(), namespace: namespace.clone(), revision: 1, upgrade: false };
+    let labels = labels(matches)?;
+    let machine = Machine { dns: matches.flag("enable-dns") };
+    let rendered = render(matches, chart, values, release, template::imagined(), &machine)?;
+    let how = how(matches, Some(server_side), Dry::Client);
+    let wish = Wish { name, rendered: &rendered, config: config(values), labels, how };
+    let mut release = wish.record(&namespace, Status::PendingInstall, "Dry run complete");
+    release.apply_method = if server_side { Apply::Server } else { Apply::Client };
     report::print(matches, &release, matches.flag("hide-notes"))
 }
 
@@ -173,48 +143,64 @@ fn config(values: &Values) -> Values {
     }
 }
 
-fn dry(matches: &Matches, name: &str, connection: &Connection, rendered: &Rendered, revision: i64) -> Done {
-    let now = jiff::Timestamp::now().to_string();
-    let release = Release {
-        name: name.to_owned(),
-        namespace: connection.cluster.namespace.clone(),
-        version: revision,
-        manifest: rendered.manifest.clone(),
-        hooks: rendered.hooks.clone(),
-        chart: chart::release::chart_record(&rendered.chart),
-        info: chart::release::Info {
-            status: if revision == 1 { Status::PendingInstall } else { Status::PendingUpgrade },
-            description: "Dry run complete".to_owned(),
-            last_deployed: now,
-            notes: rendered.notes.clone(),
-            ..chart::release::Info::default()
-        },
-        ..Release::default()
-    };
-    report::print(matches, &release, matches.flag("hide-notes"))
+/// Values as a record keeps them: whole numbers are such.
+fn config(values: &Values) -> Values {
+    match chart::schema::whole(&serde_json::Value::Object(values.clone())) {
+        serde_json::Value::Object(map) => map,
+        _ => Values::new(),
+    }
 }
 
 pub(super) fn upgrade(matches: &Matches) -> Done {
+    check_flags(matches)?;
+    let dry = dry_run(matches, false)?;
     let name = matches.argument(0).to_owned();
-    let connection = connect(matches)?;
-    let store = Store::new(&connection.cluster);
-    let history = connection.runtime.block_on(store.history(&name))?;
-    let failed = |fault: Fault| Fault { text: format!("UPGRADE FAILED: {}", fault.text), ..fault };
-    let gone = history.last().is_none_or(|last| last.info.status == Status::Uninstalled);
-    if matches.flag("install") && gone {
-        if matches.text("output") == "table" {
-            output::line(&format!("Release {name:?} does not exist. Installing it now."));
+    if matches.flag("install") {
+        let connection = connect(matches)?;
+        check_name_as(&name, "release name is invalid")?;
+        let history = connection.runtime.block_on(Store::new(&connection.cluster).history(&name))?;
+        let uninstalled = history.last().is_some_and(|last| last.info.status == Status::Uninstalled);
+        if history.is_empty() || uninstalled {
+            if matches.text("output") == "table" {
+                output::line(&format!("Release {name:?} does not exist. Installing it now."));
+            }
+            return install_as(matches, dry, matches.text("server-side") != "false", uninstalled);
         }
-        return install_as(matches, Some(connection));
     }
-    upgrade_known(matches, &name, &connection, &history).map_err(failed)
-}
-
-fn upgrade_known(matches: &Matches, name: &str, connection: &Connection, history: &[Release]) -> Done {
     let path = locate::locate(matches, matches.argument(1))?;
     let given = settings::values_of(matches)?;
-    let mut chart = chart_files::load(&path)?;
-    offline::check_chart(&chart)?;
+    let chart = chart_files::load(&path)?;
+    offline::check_dependencies(&chart)?;
+    if chart.metadata.deprecated {
+        output::remark("level=WARN msg=\"this chart is deprecated\"");
+    }
+    let connection = connect(matches)?;
+    let done = upgrade_with(matches, dry, &name, &connection, chart, given);
+    let release = done.map_err(|fault| Fault { text: format!("UPGRADE FAILED: {}", fault.text), ..fault })?;
+    if matches.text("output") == "table" {
+        output::line(&format!("Release {name:?} has been upgraded. Happy Helming!"));
+    }
+    report::print(matches, &release, matches.flag("hide-notes"))
+}
+
+fn check_name_as(name: &str, text: &str) -> Done {
+    offline::check_name(name).map_err(|_| Fault::new(format!("{text}: {name}")))
+}
+
+fn upgrade_with(
+    matches: &Matches,
+    dry: Dry,
+    name: &str,
+    connection: &Connection,
+    mut chart: chart::chart::Chart,
+    given: Values,
+) -> Result<Release, Fault> {
+    connection.check()?;
+    check_name_as(name, "release name is invalid")?;
+    if dry == Dry::No && matches.flag("hide-secret") {
+        return Err(Fault::new(HIDES));
+    }
+    let history = connection.runtime.block_on(Store::new(&connection.cluster).history(name))?;
     let Some(last) = history.last() else {
         return Err(Fault::new(format!("{name:?} has no deployed releases")));
     };
@@ -236,18 +222,14 @@ fn upgrade_known(matches: &Matches, name: &str, connection: &Connection, history
         revision: last.version + 1,
         upgrade: true,
     };
-    let rendered = render(matches, connection, chart, &values, release)?;
-    if !matches!(matches.text("dry-run"), "none" | "false") {
-        return dry(matches, name, connection, &rendered, last.version + 1);
-    }
-    let server_side = matches.said("server-side").then(|| matches.flag("server-side"));
-    let wish =
-        Wish { name, rendered: &rendered, config: config(&values), labels: labels(matches), how: how(matches, server_side) };
-    let release = connection.runtime.block_on(helm::upgrade(&connection.cluster, wish))?;
-    if matches.text("output") == "table" {
-        output::line(&format!("Release {name:?} has been upgraded. Happy Helming!"));
-    }
-    report::print(matches, &release, matches.flag("hide-notes"))
+    let (labels, server_side) = (labels(matches)?, side(matches)?);
+    let capabilities = connection.capabilities()?;
+    let dns = matches.flag("enable-dns");
+    let live = connection.facts(dns);
+    let facts: &dyn Facts = if dry == Dry::Client { &Machine { dns } } else { &live };
+    let rendered = render(matches, chart, &values, release, capabilities, facts)?;
+    let wish = Wish { name, rendered: &rendered, config: config(&values), labels, how: how(matches, server_side, dry) };
+    Ok(connection.runtime.block_on(helm::upgrade(&connection.cluster, wish))?)
 }
 
 /// The defaults of the revision in force stand in for the new chart's.
@@ -257,20 +239,26 @@ fn reuse_defaults(chart: &mut chart::chart::Chart, current: &Release) {
     }
 }
 
+/// The longest description of a rollback.
+const DESCRIPTION: usize = 256;
+
 pub(super) fn rollback(matches: &Matches) -> Done {
+    check_flags(matches)?;
     let revision = match matches.arguments.get(1) {
         None => 0,
         Some(text) => text.parse().map_err(|_| {
             Fault::new(format!("could not convert revision to a number: strconv.Atoi: parsing {text:?}: invalid syntax"))
         })?,
     };
+    let length = matches.text("description").chars().count();
+    if length > DESCRIPTION {
+        return Err(Fault::new(format!("description must be {DESCRIPTION} characters or less, got {length}")));
+    }
+    let dry = dry_run(matches, false)?;
     let connection = connect(matches)?;
-    let server_side = match matches.text("server-side") {
-        "true" => Some(true),
-        "false" => Some(false),
-        _ => None,
-    };
-    let wish = Rollback { revision, how: how(matches, server_side) };
+    connection.check()?;
+    check_name_as(matches.argument(0), "prepareRollback: Release name is invalid")?;
+    let wish = Rollback { revision, how: how(matches, side(matches)?, dry) };
     connection.runtime.block_on(helm::rollback(&connection.cluster, matches.argument(0), &wish))?;
     output::line("Rollback was a success! Happy Helming!");
     Ok(())
@@ -287,20 +275,24 @@ pub(super) fn uninstall(matches: &Matches) -> Done {
         }
     };
     let connection = connect(matches)?;
+    let dry = matches.flag("dry-run");
     let wish = Uninstall {
         keep_history: matches.flag("keep-history"),
+        dry,
         no_hooks: matches.flag("no-hooks"),
-        wait: matches!(matches.text("wait"), "watcher" | "legacy" | "true"),
+        wait: waits(matches),
         propagation,
         timeout: timeout(matches),
         description: matches.text("description").to_owned(),
     };
     for name in &matches.arguments {
+        connection.check()?;
+        check_name_as(name, if dry { "releaseContent: Release name is invalid" } else { "uninstall: Release name is invalid" })?;
         match connection.runtime.block_on(helm::uninstall(&connection.cluster, name, &wish)) {
             Ok(kept) if !kept.is_empty() => output::line(&kept),
             Ok(_) => {}
             Err(helm::HelmError::FindRelease) if matches.flag("ignore-not-found") => {}
-            Err(error @ helm::HelmError::FindRelease) => {
+            Err(error @ helm::HelmError::FindRelease) if !dry => {
                 return Err(Fault::new(format!("uninstall: Release not loaded: {name}: {error}")));
             }
             Err(error) => return Err(Fault::new(error.to_string())),
@@ -312,27 +304,31 @@ pub(super) fn uninstall(matches: &Matches) -> Done {
 
 pub(super) fn test(matches: &Matches) -> Done {
     let connection = connect(matches)?;
-    let filters: Vec<(bool, &str)> = matches
-        .list("filter")
-        .iter()
-        .filter_map(|text| match text.split_once("!name=") {
-            Some((_, name)) => Some((false, name)),
-            None => text.strip_prefix("name=").map(|name| (true, name)),
-        })
-        .collect();
-    let chosen = |hook: &Hook| {
-        let wanted = filters.iter().filter(|(wants, _)| *wants).collect::<Vec<_>>();
-        let refused = filters.iter().any(|(wants, name)| !wants && *name == hook.name);
-        !refused && (wanted.is_empty() || wanted.iter().any(|(_, name)| *name == hook.name))
-    };
-    let run = helm::run_tests(&connection.cluster, matches.argument(0), timeout(matches), chosen);
-    match connection.runtime.block_on(run) {
-        Ok(release) => report::print(matches, &release, matches.flag("hide-notes")),
-        Err((release, error)) => {
-            if let Some(release) = release {
-                report::print(matches, &release, matches.flag("hide-notes"))?;
+    let name = matches.argument(0);
+    connection.check()?;
+    check_name_as(name, "releaseTest: Release name is invalid")?;
+    let wanted: Vec<&str> = matches.list("filter").iter().filter_map(|text| text.strip_prefix("name=")).collect();
+    let refused = |text: &'_ String| text.strip_prefix("!name=").or_else(|| text.strip_prefix("! name=")).map(str::to_owned);
+    let refused: Vec<String> = matches.list("filter").iter().filter_map(refused).collect();
+    let chosen = |hook: &Hook| !refused.contains(&hook.name) && (wanted.is_empty() || wanted.contains(&hook.name.as_str()));
+    let run = helm::run_tests(&connection.cluster, name, timeout(matches), &chosen);
+    let tested = connection.runtime.block_on(run)?;
+    report::print(matches, &tested.release, true)?;
+    if matches.flag("logs") {
+        output::line("");
+        let mut pods: Vec<&Hook> = tested.release.hooks.iter().filter(|hook| hook.kind == "Pod" && chosen(hook)).collect();
+        pods.retain(|hook| hook.events.contains(&HookEvent::Test));
+        pods.sort_by_key(|hook| hook.weight);
+        for pod in pods {
+            let logs = connection.runtime.block_on(helm::logs(&connection.cluster, &pod.name));
+            for (container, log) in logs? {
+                output::line(&format!("POD LOGS: {} ({container})\n{log}", pod.name));
             }
-            Err(Fault::new(error.to_string()))
         }
+    }
+    let cleaned = connection.runtime.block_on(helm::clean_up(&connection.cluster, &tested, timeout(matches)));
+    match tested.failure {
+        Some(error) => Err(Fault::new(error.to_string())),
+        None => Ok(cleaned?),
     }
 }

@@ -1,13 +1,13 @@
-//! The commands that only look at releases: list, status, history, get. They change nothing.
+//! The commands that only look at one release: status, history, get. They change nothing.
 
-use chart::release::{HookEvent, Release, Status};
+use chart::release::{Apply, HookEvent, Release};
 use chart::values;
-use platform::helm::Store;
+use platform::helm::{self, Store};
 use serde_json::{Value as Json, json};
 
 use super::connect::{Connection, connect};
 use super::flags::{Flag, Kind, Matches, of, switch};
-use super::tables::table;
+use super::tables::{self, table};
 use super::template::check_name;
 use super::{Done, Fault};
 use crate::output;
@@ -19,32 +19,19 @@ pub(super) const FORM_FLAGS: &[Flag] =
 
 pub(super) const REVISION_FLAGS: &[Flag] = &[of(Kind::Number, "revision", "the revision of the release").default("0")];
 
+pub(super) const TEMPLATE_FLAGS: &[Flag] =
+    &[of(Kind::Text, "template", "go template for formatting the output, eg: {{.Release.Name}}")];
+
 pub(super) const VALUES_FLAGS: &[Flag] = &[switch("all", "dump all (computed) values").short('a')];
 
-pub(super) const HISTORY_FLAGS: &[Flag] =
-    &[of(Kind::Number, "max", "maximum number of revision to include in history").default("256")];
-
-pub(super) const LIST_FLAGS: &[Flag] = &[
-    switch("all-namespaces", "list releases across all namespaces").short('A'),
-    switch("short", "output short (quiet) listing format").short('q'),
-    switch("date", "sort by release date").short('d'),
-    switch("reverse", "reverse the sort order").short('r'),
-    switch("no-headers", "don't print headers when using the default output format"),
-    switch("deployed", "show deployed releases"),
-    switch("failed", "show failed releases"),
-    switch("pending", "show pending releases"),
-    switch("superseded", "show superseded releases"),
-    switch("uninstalled", "show uninstalled releases"),
-    switch("uninstalling", "show releases that are currently being uninstalled"),
-    of(Kind::Number, "max", "maximum number of releases to fetch").default("256").short('m'),
-    of(Kind::Number, "offset", "next release index in the list, used to offset from start value").default("0"),
-    of(Kind::Text, "filter", "a regular expression (Perl compatible)").short('f'),
-    of(Kind::Text, "selector", "Selector (label query) to filter on").short('l'),
+pub(super) const HISTORY_FLAGS: &[Flag] = &[
+    of(Kind::Number, "max", "maximum number of revision to include in history").default("256"),
+    switch("show-rollback-revision", "show the rollback revision column in table output"),
 ];
 
-fn check_form(matches: &Matches) -> Done {
+pub(super) fn check_form(matches: &Matches) -> Done {
     match matches.text("output") {
-        "table" | "json" | "yaml" => Ok(()),
+        "" | "table" | "json" | "yaml" => Ok(()),
         other => {
             let flag = "\"-o, --output\"";
             Err(Fault::new(format!("invalid argument {other:?} for {flag} flag: invalid format type")))
@@ -52,10 +39,18 @@ fn check_form(matches: &Matches) -> Done {
     }
 }
 
+/// JSON as Go writes it: safe to stand in a page.
+fn go_json(value: &Json) -> String {
+    let text = value.to_string();
+    [('<', "003c"), ('>', "003e"), ('&', "0026"), ('\u{2028}', "2028"), ('\u{2029}', "2029")]
+        .into_iter()
+        .fold(text, |text, (letter, code)| text.replace(letter, &format!("\\u{code}")))
+}
+
 /// Prints as JSON or YAML; false where a table is wanted.
-fn print_data(matches: &Matches, value: &Json) -> bool {
+pub(super) fn print_data(matches: &Matches, value: &Json) -> bool {
     match matches.text("output") {
-        "json" => output::line(&value.to_string()),
+        "json" => output::line(&go_json(value)),
         "yaml" => output::text(&chart::yaml::to_yaml(value).unwrap_or_default()),
         _ => return false,
     }
@@ -71,42 +66,51 @@ fn plain_time(text: &str) -> String {
     )
 }
 
-/// A time in the form of Go's `String`.
-fn go_time(text: &str) -> String {
-    let parsed = text.parse::<jiff::Timestamp>();
-    parsed.map_or_else(
-        |_| "-".to_owned(),
-        |at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%.f %z %Z").to_string(),
-    )
-}
-
-fn chart_text(release: &Release, field: &str) -> String {
+pub(super) fn chart_text(release: &Release, field: &str) -> String {
     release.chart.pointer(&format!("/metadata/{field}")).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
-fn chart_name(release: &Release) -> String {
+pub(super) fn chart_name(release: &Release) -> String {
     format!("{}-{}", chart_text(release, "name"), chart_text(release, "version"))
 }
 
-/// Prints a release as installing and looking at it do.
+/// Prints a release as changing it does.
 pub(super) fn print(matches: &Matches, release: &Release, hide_notes: bool) -> Done {
     check_form(matches)?;
-    let mut data = serde_json::to_value(release).unwrap_or_default();
-    if let Some(data) = data.as_object_mut() {
-        data.remove("chart");
+    let data = serde_json::to_value(release).unwrap_or_default();
+    if !print_data(matches, &data) {
+        let shown = Shown { all: matches.flag("debug"), metadata: false, hide_notes, resources: "" };
+        output::text(&described(release, &shown));
     }
-    if print_data(matches, &data) {
-        return Ok(());
+    Ok(())
+}
+
+/// What of a release is shown to people.
+struct Shown<'s> {
+    /// Its values, hooks and manifest too.
+    all: bool,
+    /// The chart's name and versions.
+    metadata: bool,
+    hide_notes: bool,
+    /// Its objects, as a text.
+    resources: &'s str,
+}
+
+fn described(release: &Release, shown: &Shown<'_>) -> String {
+    let mut text = format!("NAME: {}\n", release.name);
+    if !release.info.last_deployed.is_empty() {
+        text.push_str(&format!("LAST DEPLOYED: {}\n", plain_time(&release.info.last_deployed)));
     }
-    let mut text = format!(
-        "NAME: {}\nLAST DEPLOYED: {}\nNAMESPACE: {}\nSTATUS: {}\nREVISION: {}\nDESCRIPTION: {}\n",
-        release.name,
-        plain_time(&release.info.last_deployed),
-        release.namespace,
-        release.info.status.name(),
-        release.version,
-        release.info.description,
-    );
+    let (namespace, status, revision) = (&release.namespace, release.info.status.name(), release.version);
+    text.push_str(&format!("NAMESPACE: {namespace}\nSTATUS: {status}\nREVISION: {revision}\n"));
+    if shown.metadata {
+        let fields = [("CHART", "name"), ("VERSION", "version"), ("APP_VERSION", "appVersion")];
+        fields.iter().for_each(|(title, field)| text.push_str(&format!("{title}: {}\n", chart_text(release, field))));
+    }
+    text.push_str(&format!("DESCRIPTION: {}\n", release.info.description));
+    if !shown.resources.is_empty() {
+        text.push_str(&format!("RESOURCES:\n{}\n", shown.resources));
+    }
     let tests = release.hooks.iter().filter(|hook| hook.events.contains(&HookEvent::Test)).collect::<Vec<_>>();
     if tests.is_empty() {
         text.push_str("TEST SUITE: None\n");
@@ -121,18 +125,28 @@ pub(super) fn print(matches: &Matches, release: &Release, hide_notes: bool) -> D
             run.phase,
         ));
     }
-    if release.info.description.eq_ignore_ascii_case("Dry run complete") {
+    if shown.all {
+        let set = chart::yaml::to_yaml(&Json::Object(release.config.clone())).unwrap_or_default();
+        let all = chart::yaml::to_yaml(&computed(release)).unwrap_or_default();
+        text.push_str(&format!("USER-SUPPLIED VALUES:\n{set}\nCOMPUTED VALUES:\n{all}\n"));
+    }
+    if shown.all || release.info.description.eq_ignore_ascii_case("Dry run complete") {
         text.push_str("HOOKS:\n");
         for hook in &release.hooks {
             text.push_str(&chart::template::with_source(&hook.path, &hook.manifest));
         }
         text.push_str(&format!("MANIFEST:\n{}\n", release.manifest));
     }
-    if !hide_notes && !release.info.notes.is_empty() {
+    if !shown.hide_notes && !release.info.notes.is_empty() {
         text.push_str(&format!("NOTES:\n{}\n", release.info.notes.trim()));
     }
-    output::text(&text);
-    Ok(())
+    text
+}
+
+/// What the user set, over what the chart says.
+fn computed(release: &Release) -> Json {
+    let defaults = release.chart.get("values").and_then(Json::as_object).cloned().unwrap_or_default();
+    Json::Object(values::coalesce_tables(&release.config, &defaults))
 }
 
 /// The revision of a release that is meant.
@@ -150,8 +164,108 @@ fn find(matches: &Matches) -> Result<(Connection, Release), Fault> {
 }
 
 pub(super) fn status(matches: &Matches) -> Done {
+    let (connection, release) = find(matches)?;
+    let table = matches.text("output") == "table";
+    let resources = connection.runtime.block_on(helm::resources(&connection.cluster, &release.manifest, table))?;
+    let mut data = serde_json::to_value(&release).unwrap_or_default();
+    if let Some(data) = data.as_object_mut() {
+        data.remove("chart");
+    }
+    if !table && !resources.is_empty() {
+        data["info"]["resources"] = resources.iter().map(|(kind, objects)| (kind.clone(), Json::from(objects.clone()))).collect();
+    }
+    if !print_data(matches, &data) {
+        let resources = tables::of_objects(&resources);
+        let shown = Shown { all: false, metadata: false, hide_notes: false, resources: &resources };
+        output::text(&described(&release, &shown));
+    }
+    Ok(())
+}
+
+pub(super) fn get_all(matches: &Matches) -> Done {
     let (_, release) = find(matches)?;
-    print(matches, &release, false)
+    if matches.said("template") {
+        return Err(Fault::new("get all --template is not supported: use -o json of the other commands"));
+    }
+    output::text(&described(&release, &Shown { all: true, metadata: true, hide_notes: false, resources: "" }));
+    Ok(())
+}
+
+/// Labels as one text, in order.
+fn joined(labels: &Json) -> String {
+    let mut pairs: Vec<String> = labels
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    pairs.sort();
+    pairs.join(",")
+}
+
+pub(super) fn get_metadata(matches: &Matches) -> Done {
+    let (_, release) = find(matches)?;
+    let metadata = &release.chart["metadata"];
+    let mut data = json!({
+        "name": release.name,
+        "chart": chart_text(&release, "name"),
+        "version": chart_text(&release, "version"),
+        "appVersion": chart_text(&release, "appVersion"),
+    });
+    let filled = |value: &Json| {
+        value.as_object().is_some_and(|map| !map.is_empty()) || value.as_array().is_some_and(|all| !all.is_empty())
+    };
+    let labels = json!(release.labels);
+    for (field, value) in
+        [("annotations", &metadata["annotations"]), ("labels", &labels), ("dependencies", &metadata["dependencies"])]
+    {
+        if filled(value) {
+            data[field] = value.clone();
+        }
+    }
+    let deployed = whole_seconds(&release.info.last_deployed);
+    data["namespace"] = json!(release.namespace);
+    data["revision"] = json!(release.version);
+    data["status"] = json!(release.info.status.name());
+    data["deployedAt"] = json!(deployed);
+    let method = match release.apply_method {
+        Apply::Unsaid => "client-side apply (defaulted)",
+        Apply::Client => "client-side apply",
+        Apply::Server => "server-side apply",
+    };
+    if release.apply_method != Apply::Unsaid {
+        data["applyMethod"] = json!(release.apply_method);
+    }
+    if print_data(matches, &data) {
+        return Ok(());
+    }
+    let dependencies = metadata["dependencies"].as_array().into_iter().flatten();
+    let mut names: Vec<&str> = dependencies.filter_map(|it| it["name"].as_str()).collect();
+    names.sort_unstable();
+    let lines = [
+        ("NAME", release.name.clone()),
+        ("CHART", chart_text(&release, "name")),
+        ("VERSION", chart_text(&release, "version")),
+        ("APP_VERSION", chart_text(&release, "appVersion")),
+        ("ANNOTATIONS", joined(&metadata["annotations"])),
+        ("LABELS", joined(&labels)),
+        ("DEPENDENCIES", names.join(",")),
+        ("NAMESPACE", release.namespace.clone()),
+        ("REVISION", release.version.to_string()),
+        ("STATUS", release.info.status.name().to_owned()),
+        ("DEPLOYED_AT", deployed),
+        ("APPLY_METHOD", method.to_owned()),
+    ];
+    output::text(&lines.map(|(title, value)| format!("{title}: {value}\n")).concat());
+    Ok(())
+}
+
+/// A time in the form of RFC 3339 without parts of seconds, in the zone in which it stands.
+fn whole_seconds(text: &str) -> String {
+    match (text.find('.'), text.rfind(['Z', '+', '-'])) {
+        (Some(dot), Some(zone)) if dot < zone => format!("{}{}", &text[..dot], &text[zone..]),
+        _ => text.to_owned(),
+    }
 }
 
 pub(super) fn get_manifest(matches: &Matches) -> Done {
@@ -178,8 +292,7 @@ pub(super) fn get_values(matches: &Matches) -> Done {
     let (_, release) = find(matches)?;
     let all = matches.flag("all");
     let shown = if all {
-        let defaults = release.chart.get("values").and_then(Json::as_object).cloned().unwrap_or_default();
-        Json::Object(values::coalesce_tables(&release.config, &defaults))
+        computed(&release)
     } else if release.config.is_empty() {
         Json::Null
     } else {
@@ -205,131 +318,41 @@ pub(super) fn history(matches: &Matches) -> Done {
     let data: Vec<Json> = shown
         .iter()
         .map(|release| {
-            json!({
+            let mut row = json!({
                 "revision": release.version,
                 "updated": release.info.last_deployed,
                 "status": release.info.status.name(),
                 "chart": chart_name(release),
                 "app_version": chart_text(release, "appVersion"),
-                "description": release.info.description,
-            })
+            });
+            if release.info.rollback_revision != 0 {
+                row["rollback_revision"] = json!(release.info.rollback_revision);
+            }
+            row["description"] = json!(release.info.description);
+            row
         })
         .collect();
     if print_data(matches, &Json::Array(data)) {
         return Ok(());
     }
-    let title = ["REVISION", "UPDATED", "STATUS", "CHART", "APP VERSION", "DESCRIPTION"];
-    let mut rows = vec![title.map(str::to_owned).to_vec()];
+    let rollbacks = matches.flag("show-rollback-revision");
+    let mut rows =
+        vec![["REVISION", "UPDATED", "STATUS", "CHART", "APP VERSION", "ROLLBACK", "DESCRIPTION"].map(str::to_owned).to_vec()];
     rows.extend(shown.iter().map(|release| {
+        let rollback = Some(release.info.rollback_revision).filter(|revision| *revision > 0);
         vec![
             release.version.to_string(),
             plain_time(&release.info.last_deployed),
             release.info.status.name().to_owned(),
             chart_name(release),
             chart_text(release, "appVersion"),
+            rollback.map(|revision| revision.to_string()).unwrap_or_default(),
             release.info.description.clone(),
         ]
     }));
+    if !rollbacks {
+        rows.iter_mut().for_each(|row| drop(row.remove(5)));
+    }
     output::line(&table(&rows, 60));
     Ok(())
-}
-
-/// Which statuses are asked for; none said means all that are not superseded or gone.
-fn wanted(matches: &Matches, status: Status) -> bool {
-    let flags = [
-        ("deployed", status == Status::Deployed),
-        ("failed", status == Status::Failed),
-        ("pending", status.is_pending()),
-        ("superseded", status == Status::Superseded),
-        ("uninstalled", status == Status::Uninstalled),
-        ("uninstalling", status == Status::Uninstalling),
-    ];
-    if flags.iter().any(|(name, _)| matches.flag(name)) {
-        return flags.iter().any(|(name, fits)| *fits && matches.flag(name));
-    }
-    true
-}
-
-pub(super) fn list(matches: &Matches) -> Done {
-    check_form(matches)?;
-    let connection = connect(matches)?;
-    let namespace = if matches.flag("all-namespaces") { "" } else { &connection.cluster.namespace };
-    let store = Store::new(&connection.cluster);
-    let mut all = connection.runtime.block_on(store.list(namespace, matches.text("selector")))?;
-    all.retain(|release| matches.text("filter").is_empty() || fits(&release.name, matches.text("filter")));
-    if !matches.flag("superseded") {
-        let newest = |release: &Release, all: &[Release]| {
-            let same = |it: &&Release| it.name == release.name && it.namespace == release.namespace;
-            all.iter().filter(same).all(|it| it.version <= release.version)
-        };
-        let keep: Vec<bool> = all.iter().map(|release| newest(release, &all)).collect();
-        let mut keep = keep.into_iter();
-        all.retain(|_| keep.next().unwrap_or(false));
-    }
-    all.retain(|release| wanted(matches, release.info.status));
-    if matches.flag("date") {
-        all.sort_by(|a, b| a.info.last_deployed.cmp(&b.info.last_deployed));
-    } else {
-        all.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.namespace.cmp(&b.namespace)));
-    }
-    if matches.flag("reverse") {
-        all.reverse();
-    }
-    let offset: usize = matches.text("offset").parse().unwrap_or(0);
-    let max: usize = matches.text("max").parse().unwrap_or(256);
-    let shown: Vec<Release> = all.into_iter().skip(offset).take(if max == 0 { usize::MAX } else { max }).collect();
-    print_list(matches, &shown);
-    Ok(())
-}
-
-/// A filter is a pattern; without signs of one it is a part of the name.
-fn fits(name: &str, filter: &str) -> bool {
-    let (start, rest) = filter.strip_prefix('^').map_or((false, filter), |rest| (true, rest));
-    let (end, rest) = rest.strip_suffix('$').map_or((false, rest), |rest| (true, rest));
-    let parts: Vec<&str> = rest.split(".*").collect();
-    let mut left = name;
-    for (at, part) in parts.iter().enumerate() {
-        match left.find(part) {
-            Some(place) if at > 0 || !start || place == 0 => left = &left[place + part.len()..],
-            _ => return false,
-        }
-    }
-    !end || left.is_empty() || parts.last().is_some_and(|part| part.is_empty())
-}
-
-fn print_list(matches: &Matches, shown: &[Release]) {
-    if matches.flag("short") {
-        let names: Vec<Json> = shown.iter().map(|release| release.name.clone().into()).collect();
-        if !print_data(matches, &Json::Array(names)) {
-            shown.iter().for_each(|release| output::line(&release.name));
-        }
-        return;
-    }
-    let fields = ["name", "namespace", "revision", "updated", "status", "chart", "app_version"];
-    let cells: Vec<Vec<String>> = shown
-        .iter()
-        .map(|release| {
-            vec![
-                release.name.clone(),
-                release.namespace.clone(),
-                release.version.to_string(),
-                go_time(&release.info.last_deployed),
-                release.info.status.name().to_owned(),
-                chart_name(release),
-                chart_text(release, "appVersion"),
-            ]
-        })
-        .collect();
-    let data = cells.iter().map(|row| {
-        Json::Object(fields.iter().zip(row).map(|(field, cell)| ((*field).to_owned(), cell.clone().into())).collect())
-    });
-    if print_data(matches, &data.collect()) {
-        return;
-    }
-    let mut rows = Vec::new();
-    if !matches.flag("no-headers") {
-        rows.push(fields.iter().map(|field| field.replace('_', " ").to_uppercase()).collect());
-    }
-    rows.extend(cells);
-    output::line(&table(&rows, 80));
 }

@@ -129,3 +129,10 @@ pub(super) fn namespace(matches: &Matches) -> String {
     }
     env::var("HELM_NAMESPACE").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "default".to_owned())
 }
+
+/// Where plugins are looked for.
+pub(super) fn plugin_folders() -> Vec<PathBuf> {
+    let otherwise = || folder("HELM_DATA_HOME", "XDG_DATA_HOME", ".local/share").join("plugins").into_os_string();
+    let named = env::var_os("HELM_PLUGINS").filter(|path| !path.is_empty()).unwrap_or_else(otherwise);
+    env::split_paths(&named).collect()
+}

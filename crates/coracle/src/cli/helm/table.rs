@@ -2,8 +2,8 @@
 
 use super::flags::{Arity, Matches, Verb};
 use super::{
-    Done, create, dependency, lint, locate, package, pull, push, release, repo, report, search, settings, show, supply, template,
-    version,
+    Done, create, dependency, lint, list, locate, options, package, pull, push, release, repo, report, search, settings, show,
+    supply, template, version,
 };
 
 const fn group(name: &'static str, usage: &'static str, short: &'static str, children: &'static [Verb]) -> Verb {
@@ -70,7 +70,7 @@ pub(super) const VERBS: &[Verb] = &[
         usage: "helm install [NAME] [CHART] [flags]",
         short: "install a chart",
         arity: Arity::AtLeast(1),
-        flags: &[release::OUTPUT_FLAGS, template::INSTALL_FLAGS, settings::VALUE_FLAGS, locate::LOCATE_FLAGS],
+        flags: &[options::OUTPUT_FLAGS, template::INSTALL_FLAGS, settings::VALUE_FLAGS, locate::LOCATE_FLAGS],
         run: release::install,
         children: &[],
     },
@@ -90,8 +90,8 @@ pub(super) const VERBS: &[Verb] = &[
         usage: "helm list [flags]",
         short: "list releases",
         arity: Arity::None,
-        flags: &[report::FORM_FLAGS, report::LIST_FLAGS],
-        run: report::list,
+        flags: &[report::FORM_FLAGS, list::LIST_FLAGS],
+        run: list::list,
         children: &[],
     },
     Verb {
@@ -132,7 +132,7 @@ pub(super) const VERBS: &[Verb] = &[
         usage: "helm rollback <RELEASE> [REVISION] [flags]",
         short: "roll back a release to a previous revision",
         arity: Arity::AtLeast(1),
-        flags: &[release::ROLLBACK_FLAGS],
+        flags: &[options::ROLLBACK_FLAGS],
         run: release::rollback,
         children: &[],
     },
@@ -164,7 +164,7 @@ pub(super) const VERBS: &[Verb] = &[
         usage: "helm test [RELEASE] [flags]",
         short: "run tests for a release",
         arity: Arity::Exactly(1),
-        flags: &[report::FORM_FLAGS, release::TEST_FLAGS],
+        flags: &[report::FORM_FLAGS, options::TEST_FLAGS],
         run: release::test,
         children: &[],
     },
@@ -174,7 +174,7 @@ pub(super) const VERBS: &[Verb] = &[
         usage: "helm uninstall RELEASE_NAME [...] [flags]",
         short: "uninstall a release",
         arity: Arity::AtLeast(1),
-        flags: &[release::UNINSTALL_FLAGS],
+        flags: &[options::UNINSTALL_FLAGS],
         run: release::uninstall,
         children: &[],
     },
@@ -185,11 +185,11 @@ pub(super) const VERBS: &[Verb] = &[
         short: "upgrade a release",
         arity: Arity::Exactly(2),
         flags: &[
-            release::OUTPUT_FLAGS,
+            options::UPGRADE_FLAGS,
+            options::OUTPUT_FLAGS,
             template::INSTALL_FLAGS,
             settings::VALUE_FLAGS,
             locate::LOCATE_FLAGS,
-            release::UPGRADE_FLAGS,
         ],
         run: release::upgrade,
         children: &[],
@@ -240,6 +240,26 @@ const DEPENDENCY: &[Verb] = &[
 ];
 
 const GET: &[Verb] = &[
+    Verb {
+        name: "all",
+        aliases: &[],
+        usage: "helm get all RELEASE_NAME [flags]",
+        short: "download all information for a named release",
+        arity: Arity::Exactly(1),
+        flags: &[report::REVISION_FLAGS, report::TEMPLATE_FLAGS],
+        run: report::get_all,
+        children: &[],
+    },
+    Verb {
+        name: "metadata",
+        aliases: &[],
+        usage: "helm get metadata RELEASE_NAME [flags]",
+        short: "This command fetches metadata for a given release",
+        arity: Arity::Exactly(1),
+        flags: &[report::REVISION_FLAGS, report::FORM_FLAGS],
+        run: report::get_metadata,
+        children: &[],
+    },
     Verb {
         name: "hooks",
         aliases: &[],

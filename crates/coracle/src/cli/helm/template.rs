@@ -1,17 +1,22 @@
-//! `helm template`. It speaks to no cluster.
+//! `helm template`. It changes no cluster, and asks one only where that is wished.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use chart::chart::Chart;
+use chart::functions::Facts;
 use chart::load::ignore;
 use chart::release::{HookEvent, documents};
 use chart::template::{self, Rendered, Request, TemplateError};
 
+use platform::helm::Wish;
+
+use super::connect::{Connection, connect};
 use super::flags::{Flag, Kind, Matches, of, on, switch};
+use super::options::{self, Dry};
 use super::world::Machine;
-use super::{Done, Fault, chart_files, locate, settings};
+use super::{Done, Fault, chart_files, locate, post_render, settings};
 use crate::output;
 
 /// Flags that installing shares.
@@ -125,7 +130,7 @@ fn named_by(template: &str) -> Result<String, Fault> {
     Ok(files.into_values().next().unwrap_or_default())
 }
 
-/// Refuses charts that are none to install, or whose dependencies are not there.
+/// Refuses charts that are none to install, or whose dependencies are not there; warns of those that go away.
 pub(super) fn check_chart(chart: &Chart) -> Done {
     if !matches!(chart.metadata.kind.as_str(), "" | "application") {
         return Err(Fault::new(format!("{} charts are not installable", chart.metadata.kind)));
@@ -133,6 +138,11 @@ pub(super) fn check_chart(chart: &Chart) -> Done {
     if chart.metadata.deprecated {
         output::remark("level=WARN msg=\"this chart is deprecated\"");
     }
+    check_dependencies(chart)
+}
+
+/// Refuses charts whose dependencies are not there.
+pub(super) fn check_dependencies(chart: &Chart) -> Done {
     let here = |name: &str| chart.dependencies.iter().any(|subchart| subchart.name() == name);
     let missing: Vec<&str> =
         chart.metadata.dependencies.iter().map(|dependency| dependency.name.as_str()).filter(|name| !here(name)).collect();
@@ -147,6 +157,12 @@ pub(super) fn check_chart(chart: &Chart) -> Done {
 
 /// Does what was asked.
 pub(super) fn run(matches: &Matches) -> Done {
+    options::check_flags(matches)?;
+    if matches.said("validate") && matches.said("dry-run") {
+        return Err(Fault::new(
+            "if any flags in the group [validate dry-run] are set none of the others can be; [dry-run validate] were all set",
+        ));
+    }
     let mut capabilities = template::imagined();
     if !matches.text("kube-version").is_empty() {
         let text = matches.text("kube-version");
@@ -154,53 +170,75 @@ pub(super) fn run(matches: &Matches) -> Done {
             template::kube_version(text).map_err(|why| Fault::new(format!("invalid kube version '{text}': {why}")))?;
     }
     capabilities.api_versions.extend(matches.list("api-versions").iter().cloned());
+    let dry = if matches.flag("validate") { Dry::Server } else { options::dry_run(matches, true)? };
     let (name, reference) = name_and_chart(matches, "release-name")?;
     let path = locate::locate(matches, reference)?;
     let values = settings::values_of(matches)?;
     let chart = chart_files::load(&path)?;
     check_chart(&chart)?;
+    let connection = if dry == Dry::Server { Some(connect(matches)?) } else { None };
+    if let Some(connection) = &connection {
+        let unreachable = |fault: Fault| Fault::new(format!("cluster reachability check failed: {}", fault.text));
+        connection.check().map_err(unreachable)?;
+        capabilities = connection.capabilities()?;
+    }
     check_name(&name).map_err(|why| {
         output::remark(&format!("level=ERROR msg=\"release name check failed\" error={why:?}"));
         Fault::new(format!("release name check failed: {why}"))
     })?;
+    let namespace = connection.as_ref().map_or_else(|| settings::namespace(matches), |it| it.cluster.namespace.clone());
     let request = Request {
         values: &values,
-        release: chart::render::Release {
-            name: name.clone(),
-            namespace: settings::namespace(matches),
-            revision: 1,
-            upgrade: matches.flag("is-upgrade"),
-        },
+        release: chart::render::Release { name: name.clone(), namespace, revision: 1, upgrade: matches.flag("is-upgrade") },
         capabilities,
         include_crds: matches.flag("include-crds"),
         skip_schema: matches.flag("skip-schema-validation"),
         subchart_notes: matches.flag("render-subchart-notes"),
     };
-    let machine = Machine { dns: matches.flag("enable-dns") };
-    match template::template(chart, request, &machine) {
-        Ok(rendered) => {
+    let dns = matches.flag("enable-dns");
+    let facts: Box<dyn Facts> = match &connection {
+        Some(connection) => Box::new(connection.facts(dns)),
+        None => Box::new(Machine { dns }),
+    };
+    match template::template(chart, request, facts.as_ref()) {
+        Ok(mut rendered) => {
             rendered.warnings.iter().for_each(|line| output::remark(line));
+            post_render::apply(matches, &mut rendered)?;
+            if let Some(connection) = connection.filter(|_| !matches.flag("is-upgrade")) {
+                check_objects(matches, &connection, &name, &rendered)?;
+            }
             print(matches, &rendered, &name)
         }
-        Err(error) => {
-            if let TemplateError::SettleDependencies(why) = &error {
-                let why = why.to_string();
-                output::remark(&format!("level=ERROR msg=\"chart dependencies processing failed\" error={why:?}"));
-            }
-            let partial = match &error {
-                TemplateError::Sort { text, .. } => Some(text.as_str()),
-                TemplateError::Render(_) | TemplateError::FitKubernetes { .. } => Some(""),
-                _ => None,
-            };
-            match partial {
-                None => Err(Fault::new(error.to_string())),
-                Some(text) if matches.flag("debug") => {
-                    output::text(&format!("{}\n", text.trim()));
-                    Err(Fault::new(error.to_string()))
-                }
-                Some(_) => Err(Fault::new(format!("{error}\n\nUse --debug flag to render out invalid YAML"))),
-            }
+        Err(error) => Err(unrendered(matches, &error)),
+    }
+}
+
+/// Whether the cluster would take what was rendered.
+fn check_objects(matches: &Matches, connection: &Connection, name: &str, rendered: &Rendered) -> Done {
+    let how = options::how(matches, Some(matches.flag("server-side")), Dry::Server);
+    let wish = Wish { name, rendered, config: chart::values::Values::new(), labels: options::labels(matches)?, how };
+    connection.runtime.block_on(platform::helm::install(&connection.cluster, wish))?;
+    Ok(())
+}
+
+/// Why there are no manifests; what there is of them is printed where that was asked for.
+fn unrendered(matches: &Matches, error: &TemplateError) -> Fault {
+    if let TemplateError::SettleDependencies(why) = error {
+        let why = why.to_string();
+        output::remark(&format!("level=ERROR msg=\"chart dependencies processing failed\" error={why:?}"));
+    }
+    let partial = match error {
+        TemplateError::Sort { text, .. } => Some(text.as_str()),
+        TemplateError::Render(_) | TemplateError::FitKubernetes { .. } => Some(""),
+        _ => None,
+    };
+    match partial {
+        None => Fault::new(error.to_string()),
+        Some(text) if matches.flag("debug") => {
+            output::text(&format!("{}\n", text.trim()));
+            Fault::new(error.to_string())
         }
+        Some(_) => Fault::new(format!("{error}\n\nUse --debug flag to render out invalid YAML")),
     }
 }
 
