@@ -13,7 +13,8 @@ mod ready;
 mod store;
 
 pub use act::{
-    Applied, Rollback, Tested, Uninstall, Wish, check_free, clean_up, install, resources, rollback, run_tests, uninstall, upgrade,
+    Applied, Rollback, Taken, Tested, Uninstall, Wish, check_free, clean_up, install, resources, rollback, run_tests, uninstall,
+    upgrade,
 };
 pub use cluster::{Cluster, ClusterError, logs};
 pub use readiness::{Readiness, Until, readiness};

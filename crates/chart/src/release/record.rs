@@ -240,9 +240,14 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(f
 pub fn chart_record(chart: &crate::chart::Chart) -> Json {
     use base64::Engine as _;
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
-    let files = |files: &[crate::chart::File]| -> Json {
-        files.iter().map(|file| serde_json::json!({"name": file.name, "data": encode(&file.data)})).collect()
+    let file = |file: &crate::chart::File| {
+        let mut record = serde_json::json!({"name": file.name, "data": encode(&file.data)});
+        if let Some(modified) = file.modified.and_then(|at| jiff::Timestamp::from_second(at).ok()) {
+            record["modtime"] = modified.to_string().into();
+        }
+        record
     };
+    let files = |files: &[crate::chart::File]| -> Json { files.iter().map(file).collect() };
     serde_json::json!({
         "metadata": chart.metadata,
         "lock": chart.lock,

@@ -15,6 +15,7 @@ fn plain(text: &str, namespace: &str) -> String {
         (r#"("?)resourceVersion("?): ?"?\d+"?"#, "resourceVersion"),
         (r"\b10\.\d+\.\d+\.\d+\b", "ADDRESS"),
         (r"\b\d+(ms|s)\b", "AGE"),
+        (r"modifiedAt(\W+)\d+", "modifiedAt$1N"),
         (r" +\n", "\n"),
         (r"TIME +\t", "TIME\t"),
     ];
@@ -29,7 +30,8 @@ fn plain(text: &str, namespace: &str) -> String {
             let (resources, after) = rest.split_once("TEST SUITE").unwrap_or((rest, ""));
             let mut parts: Vec<&str> = resources.split("==> ").collect();
             parts.sort_unstable();
-            format!("{before}RESOURCES:\n{}TEST SUITE{after}", parts.concat())
+            let narrow = Regex::new(" {2,}").expect("a pattern");
+            format!("{before}RESOURCES:\n{}TEST SUITE{after}", narrow.replace_all(&parts.concat(), "  "))
         }
     }
 }
@@ -44,7 +46,7 @@ fn outcome(done: &Output, namespace: &str) -> (Option<i32>, String, String) {
 #[test]
 fn command_lines_that_need_a_cluster_end_as_with_helm() {
     let api = Api::coracle();
-    let places = [(Who::Helm, "theirs-ns"), (Who::Coracle, "ours-ns")];
+    let places = [(Who::Helm, "ns-helm"), (Who::Coracle, "ns-ours")];
     places.iter().for_each(|(_, namespace)| api.namespace(namespace));
     let table = include_str!("commands.txt");
     let lines: Vec<&str> = table.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();

@@ -15,7 +15,8 @@ const BOTH: [Who; 2] = [Who::Helm, Who::Coracle];
 /// Both say the same of a release.
 fn agree(api: &Api, namespace: &str, words: &[&str]) -> String {
     let [theirs, ours] = BOTH.map(|who| api.ok(who, namespace, words));
-    assert_eq!(theirs, ours, "{words:?}");
+    let differ: Vec<_> = theirs.lines().zip(ours.lines()).filter(|(a, b)| a != b).take(5).collect();
+    assert!(theirs == ours, "{words:?}: {differ:#?}, {} and {} lines", theirs.lines().count(), ours.lines().count());
     ours
 }
 

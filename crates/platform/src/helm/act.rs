@@ -77,6 +77,15 @@ pub struct Rollback {
     pub how: Applied,
 }
 
+/// What was left of a release.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// A text on what was kept.
+    pub kept: String,
+    /// Kinds, names and namespaces of objects that are not its own.
+    pub foreign: Vec<(String, String, String)>,
+}
+
 /// How a release is taken away.
 pub struct Uninstall {
     /// Its records stay.

@@ -35,8 +35,7 @@ fn object(hook: &Hook) -> Result<Json, HelmError> {
 }
 
 fn has_policy(hook: &Hook, policy: &str) -> bool {
-    // No policy at all means that the last run's object goes before the next run.
-    hook.delete_policies.iter().any(|it| it == policy) || (hook.delete_policies.is_empty() && policy == "before-hook-creation")
+    hook.delete_policies.iter().any(|it| it == policy)
 }
 
 async fn delete(cluster: &Cluster, hook: &Hook, timeout: Duration) -> Result<(), HelmError> {
@@ -85,6 +84,10 @@ pub(super) async fn execute(
     let none = |error: HelmError| (Vec::new(), error);
     let mut left = Vec::new();
     for at in order {
+        // No policy at all means that the last run's object goes before the next run.
+        if release.hooks[at].delete_policies.is_empty() {
+            release.hooks[at].delete_policies.push("before-hook-creation".to_owned());
+        }
         if has_policy(&release.hooks[at], "before-hook-creation") {
             delete(cluster, &release.hooks[at], timeout).await.map_err(none)?;
         }

@@ -53,6 +53,14 @@ impl<'c> Store<'c> {
         self.cluster.ask(Method::PUT, &path, "application/json", body).await.map(drop)
     }
 
+    /// All labels of a revision's record, Helm's own too.
+    pub async fn labels(&self, release: &Release) -> Result<std::collections::BTreeMap<String, String>, ClusterError> {
+        let name = release::secret_name(&release.name, release.version);
+        let found = self.cluster.read(&format!("{}/{name}", self.secrets(&release.namespace))).await?.unwrap_or_default();
+        let labels = found.pointer("/metadata/labels").and_then(Json::as_object).into_iter().flatten();
+        Ok(labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect())
+    }
+
     /// Forgets a revision.
     pub async fn delete(&self, release: &Release) -> Result<(), ClusterError> {
         let name = release::secret_name(&release.name, release.version);

@@ -133,5 +133,5 @@ fn print_list(matches: &Matches, shown: &[Release]) {
         rows.push(fields.iter().map(|field| field.replace('_', " ").to_uppercase()).collect());
     }
     rows.extend(cells);
-    output::line(&table(&rows, 80));
+    output::line(&table(&rows, usize::MAX));
 }

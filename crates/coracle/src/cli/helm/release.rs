@@ -143,14 +143,6 @@ fn config(values: &Values) -> Values {
     }
 }
 
-/// Values as a record keeps them: whole numbers are such.
-fn config(values: &Values) -> Values {
-    match chart::schema::whole(&serde_json::Value::Object(values.clone())) {
-        serde_json::Value::Object(map) => map,
-        _ => Values::new(),
-    }
-}
-
 pub(super) fn upgrade(matches: &Matches) -> Done {
     check_flags(matches)?;
     let dry = dry_run(matches, false)?;
@@ -229,7 +221,23 @@ fn upgrade_with(
     let facts: &dyn Facts = if dry == Dry::Client { &Machine { dns } } else { &live };
     let rendered = render(matches, chart, &values, release, capabilities, facts)?;
     let wish = Wish { name, rendered: &rendered, config: config(&values), labels, how: how(matches, server_side, dry) };
-    Ok(connection.runtime.block_on(helm::upgrade(&connection.cluster, wish))?)
+    let done = connection.runtime.block_on(helm::upgrade(&connection.cluster, wish));
+    done.map_err(|error| {
+        if let Some(why) = broken_by(&error) {
+            output::remark(&format!("level=WARN msg=\"upgrade failed\" name={name} error={why:?}"));
+        }
+        error.into()
+    })
+}
+
+/// What went wrong with the objects of a release, where it came so far.
+fn broken_by(error: &helm::HelmError) -> Option<String> {
+    use helm::HelmError::{FindSuccess, Objects, RunHook, Undo, Undone, Wait};
+    match error {
+        Objects(_) | Wait(_) | RunHook { .. } => Some(error.to_string()),
+        FindSuccess(why) | Undo { why, .. } | Undone { why, .. } => Some(why.clone()),
+        _ => None,
+    }
 }
 
 /// The defaults of the revision in force stand in for the new chart's.
@@ -289,8 +297,17 @@ pub(super) fn uninstall(matches: &Matches) -> Done {
         connection.check()?;
         check_name_as(name, if dry { "releaseContent: Release name is invalid" } else { "uninstall: Release name is invalid" })?;
         match connection.runtime.block_on(helm::uninstall(&connection.cluster, name, &wish)) {
-            Ok(kept) if !kept.is_empty() => output::line(&kept),
-            Ok(_) => {}
+            Ok(taken) => {
+                for (kind, at, namespace) in taken.foreign {
+                    let text = "skipping delete of resource not owned by this release";
+                    output::remark(&format!(
+                        "level=WARN msg={text:?} kind={kind} name={at} namespace={namespace} release={name}"
+                    ));
+                }
+                if !taken.kept.is_empty() {
+                    output::line(&taken.kept);
+                }
+            }
             Err(helm::HelmError::FindRelease) if matches.flag("ignore-not-found") => {}
             Err(error @ helm::HelmError::FindRelease) if !dry => {
                 return Err(Fault::new(format!("uninstall: Release not loaded: {name}: {error}")));

@@ -126,7 +126,8 @@ fn described(release: &Release, shown: &Shown<'_>) -> String {
         ));
     }
     if shown.all {
-        let set = chart::yaml::to_yaml(&Json::Object(release.config.clone())).unwrap_or_default();
+        let set = if release.config.is_empty() { Json::Null } else { Json::Object(release.config.clone()) };
+        let set = chart::yaml::to_yaml(&set).unwrap_or_default();
         let all = chart::yaml::to_yaml(&computed(release)).unwrap_or_default();
         text.push_str(&format!("USER-SUPPLIED VALUES:\n{set}\nCOMPUTED VALUES:\n{all}\n"));
     }
@@ -172,7 +173,8 @@ pub(super) fn status(matches: &Matches) -> Done {
         data.remove("chart");
     }
     if !table && !resources.is_empty() {
-        data["info"]["resources"] = resources.iter().map(|(kind, objects)| (kind.clone(), Json::from(objects.clone()))).collect();
+        let all: Json = resources.iter().map(|(kind, objects)| (kind.clone(), Json::from(objects.clone()))).collect();
+        data["info"]["resources"] = sorted(all);
     }
     if !print_data(matches, &data) {
         let resources = tables::of_objects(&resources);
@@ -180,6 +182,19 @@ pub(super) fn status(matches: &Matches) -> Done {
         output::text(&described(&release, &shown));
     }
     Ok(())
+}
+
+/// With the keys of all objects in order, as Go writes maps.
+fn sorted(value: Json) -> Json {
+    match value {
+        Json::Object(map) => {
+            let mut pairs: Vec<(String, Json)> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+            Json::Object(pairs.into_iter().collect())
+        }
+        Json::Array(all) => Json::Array(all.into_iter().map(sorted).collect()),
+        other => other,
+    }
 }
 
 pub(super) fn get_all(matches: &Matches) -> Done {
@@ -204,7 +219,11 @@ fn joined(labels: &Json) -> String {
 }
 
 pub(super) fn get_metadata(matches: &Matches) -> Done {
-    let (_, release) = find(matches)?;
+    let (connection, mut release) = find(matches)?;
+    if matches.text("revision") == "0" {
+        let store = Store::new(&connection.cluster);
+        release.labels = connection.runtime.block_on(store.labels(&release))?;
+    }
     let metadata = &release.chart["metadata"];
     let mut data = json!({
         "name": release.name,
@@ -309,6 +328,8 @@ pub(super) fn history(matches: &Matches) -> Done {
     check_form(matches)?;
     let name = matches.argument(0);
     let connection = connect(matches)?;
+    connection.check()?;
+    check_name(name).map_err(|_| Fault::new(format!("release name is invalid: {name}")))?;
     let all = connection.runtime.block_on(Store::new(&connection.cluster).history(name))?;
     if all.is_empty() {
         return Err(Fault::new("release: not found"));
@@ -353,6 +374,6 @@ pub(super) fn history(matches: &Matches) -> Done {
     if !rollbacks {
         rows.iter_mut().for_each(|row| drop(row.remove(5)));
     }
-    output::line(&table(&rows, 60));
+    output::line(&table(&rows, usize::MAX));
     Ok(())
 }

@@ -2,24 +2,25 @@
 
 use serde_json::Value as Json;
 
-/// Columns parted by tabs, padded with spaces; cells longer than `width` are cut.
+/// Columns parted by tabs, padded with spaces; cells longer than `width` are cut, and those of several lines are cut to the
+/// longest line of their column.
 pub(super) fn table(rows: &[Vec<String>], width: usize) -> String {
-    let cut = |cell: &str| {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let longest = |cell: &String| cell.split('\n').map(|line| line.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> =
+        (0..columns).map(|at| rows.iter().filter_map(|row| row.get(at)).map(longest).max().unwrap_or(0).min(width)).collect();
+    let cut = |cell: &String, width: usize| {
         if cell.chars().count() <= width {
-            return cell.to_owned();
+            return cell.clone();
         }
         let kept: String = cell.chars().take(width.saturating_sub(3)).collect();
         format!("{kept}...")
     };
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| cut(cell)).collect()).collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|at| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0))
-        .collect();
     let lines: Vec<String> = rows
         .iter()
         .map(|row| {
-            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            let cells: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{:<width$}", cut(cell, *width))).collect();
             cells.join("\t")
         })
         .collect();
@@ -32,7 +33,7 @@ pub(super) fn of_objects(resources: &[(String, Vec<Json>)]) -> String {
     let mut heading = Json::Null;
     for (kind, tables) in resources {
         text.push_str(&format!("==> {kind}\n"));
-        for table in tables {
+        for table in tables.iter().filter(|table| table.pointer("/rows/0").is_some()) {
             text.push_str(&of_api(table, table["columnDefinitions"] != heading));
             heading = table["columnDefinitions"].clone();
         }

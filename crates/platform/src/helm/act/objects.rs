@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::HelmError;
 use super::super::cluster::{Cluster, ClusterError, text};
-use super::{Applied, Uninstall};
+use super::{Applied, Taken, Uninstall};
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const RELEASE_NAME: &str = "meta.helm.sh/release-name";
@@ -273,7 +273,7 @@ pub(super) async fn take_away(
     release: &Release,
     mut all: Vec<Json>,
     wish: &Uninstall,
-) -> Result<(String, Vec<Json>), HelmError> {
+) -> Result<(Taken, Vec<Json>), HelmError> {
     let place = |object: &Json| {
         let kind = text(object, "/kind");
         release::UNINSTALL_ORDER.iter().position(|known| *known == kind).unwrap_or(usize::MAX)
@@ -305,5 +305,10 @@ pub(super) async fn take_away(
         let text = "resource(s) were not deleted because they are not owned by this release";
         told = format!("{told}{gap}{count} {text}:\n{}", lines(&foreign));
     }
-    Ok((told, owned))
+    let place = |it: &Json| {
+        let (kind, name) = (text(it, "/kind").to_owned(), text(it, "/metadata/name").to_owned());
+        (kind, name, cluster.namespace_of(it).to_owned())
+    };
+    let foreign = if wish.dry { Vec::new() } else { foreign.iter().map(place).collect() };
+    Ok((Taken { kept: told, foreign }, owned))
 }

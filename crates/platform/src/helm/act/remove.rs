@@ -9,17 +9,17 @@ use super::super::ready::gone;
 use super::super::store::Store;
 use super::super::{HelmError, hooks};
 use super::objects::{key, objects, take_away};
-use super::{Uninstall, now};
+use super::{Taken, Uninstall, now};
 
 /// Takes a release away; says what was kept.
 ///
 /// # Errors
 /// When there is none, or a step fails.
-pub async fn uninstall(cluster: &Cluster, name: &str, wish: &Uninstall) -> Result<String, HelmError> {
+pub async fn uninstall(cluster: &Cluster, name: &str, wish: &Uninstall) -> Result<Taken, HelmError> {
     hold(cluster, name, async |_| uninstall_held(cluster, name, wish).await).await
 }
 
-pub(super) async fn uninstall_held(cluster: &Cluster, name: &str, wish: &Uninstall) -> Result<String, HelmError> {
+pub(super) async fn uninstall_held(cluster: &Cluster, name: &str, wish: &Uninstall) -> Result<Taken, HelmError> {
     let store = Store::new(cluster);
     let history = store.history(name).await?;
     let Some(mut release) = history.last().cloned() else { return Err(HelmError::FindRelease) };
@@ -27,7 +27,7 @@ pub(super) async fn uninstall_held(cluster: &Cluster, name: &str, wish: &Uninsta
         if wish.keep_history {
             return Err(HelmError::AlreadyDeleted(name.to_owned()));
         }
-        return forget(&store, &history).await.map(|()| String::new());
+        return forget(&store, &history).await.map(|()| Taken::default());
     }
     let all = everything(cluster, &history)?;
     if wish.dry {
