@@ -240,15 +240,17 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(f
 pub fn chart_record(chart: &crate::chart::Chart) -> Json {
     use base64::Engine as _;
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
-    let file = |file: &crate::chart::File| {
-        let mut record = serde_json::json!({"name": file.name, "data": encode(&file.data)});
-        if let Some(modified) = file.modified.and_then(|at| jiff::Timestamp::from_second(at).ok()) {
+    let modified = |file: &crate::chart::File| jiff::Timestamp::from_second(file.modified?).ok();
+    let stamp = |mut record: Json, file: &crate::chart::File| {
+        if let Some(modified) = modified(file) {
             record["modtime"] = modified.to_string().into();
         }
         record
     };
-    let files = |files: &[crate::chart::File]| -> Json { files.iter().map(file).collect() };
-    serde_json::json!({
+    let file = |file: &crate::chart::File| stamp(serde_json::json!({"name": file.name, "data": encode(&file.data)}), file);
+    let files =
+        |files: &[crate::chart::File]| -> Option<Vec<Json>> { (!files.is_empty()).then(|| files.iter().map(file).collect()) };
+    let record = serde_json::json!({
         "metadata": chart.metadata,
         "lock": chart.lock,
         "templates": files(&chart.templates),
@@ -256,5 +258,9 @@ pub fn chart_record(chart: &crate::chart::Chart) -> Json {
         "schema": chart.schema.as_deref().map(encode),
         "schemamodtime": "0001-01-01T00:00:00Z",
         "files": files(&chart.files),
-    })
+    });
+    match chart.raw.iter().find(|file| file.name == "Chart.yaml") {
+        Some(head) => stamp(record, head),
+        None => record,
+    }
 }

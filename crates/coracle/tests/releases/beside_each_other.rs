@@ -30,8 +30,10 @@ fn plain(text: &str, namespace: &str) -> String {
             let (resources, after) = rest.split_once("TEST SUITE").unwrap_or((rest, ""));
             let mut parts: Vec<&str> = resources.split("==> ").collect();
             parts.sort_unstable();
-            let narrow = Regex::new(" {2,}").expect("a pattern");
-            format!("{before}RESOURCES:\n{}TEST SUITE{after}", narrow.replace_all(&parts.concat(), "  "))
+            let (narrow, flat) = (Regex::new(" {2,}").expect("a pattern"), Regex::new("\n{2,}").expect("a pattern"));
+            let parts = parts.concat();
+            let parts = narrow.replace_all(&parts, "  ");
+            format!("{before}RESOURCES:\n{}TEST SUITE{after}", flat.replace_all(&parts, "\n"))
         }
     }
 }

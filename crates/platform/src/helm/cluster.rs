@@ -187,20 +187,10 @@ impl Cluster {
         self.read_as(&path, table).await
     }
 
-    /// The pods that a selector fits, or one table of them.
-    pub(super) async fn pods(&self, namespace: &str, selector: &str, table: bool) -> Result<Vec<Json>, ClusterError> {
+    /// The list of the pods that a selector fits, or a table of them.
+    pub(super) async fn pods(&self, namespace: &str, selector: &str, table: bool) -> Result<Option<Json>, ClusterError> {
         let selector = selector.replace('=', "%3D").replace(',', "%2C").replace('/', "%2F");
-        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
-        let found = self.read_as(&path, table).await?.unwrap_or_default();
-        if table {
-            return Ok(Some(found).filter(|found| found.pointer("/rows/0").is_some()).into_iter().collect());
-        }
-        let whole = |mut pod: Json| {
-            pod["apiVersion"] = json!("v1");
-            pod["kind"] = json!("Pod");
-            pod
-        };
-        Ok(found["items"].as_array().cloned().unwrap_or_default().into_iter().map(whole).collect())
+        self.read_as(&format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}"), table).await
     }
 
     /// Server-side apply.
