@@ -17,7 +17,7 @@ fn plain(text: &str, namespace: &str) -> String {
         (r"\b\d+(ms|s)\b", "AGE"),
         (r"modifiedAt(\W+)\d+", "modifiedAt$1N"),
         (r" +\n", "\n"),
-        (r"TIME +\t", "TIME\t"),
+        (r"(TIME|UPDATED) +\t", "$1\t"),
     ];
     let text = text.replace(namespace, "NAMESPACE");
     let text = patterns

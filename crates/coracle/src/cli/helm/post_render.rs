@@ -190,13 +190,13 @@ fn parted(text: &str) -> Result<BTreeMap<String, String>, Fault> {
             continue;
         }
         let annotations = object.pointer_mut("/metadata/annotations").and_then(Json::as_object_mut);
-        let path = annotations.and_then(|annotations| annotations.remove(ANNOTATION));
+        let path = annotations.and_then(|annotations| annotations.shift_remove(ANNOTATION));
         let path = path.and_then(|path| path.as_str().map(str::to_owned));
         let path = path.unwrap_or_else(|| format!("generated-by-postrender-{place}.yaml"));
         if object.pointer("/metadata/annotations").and_then(Json::as_object).is_some_and(serde_json::Map::is_empty)
             && let Some(metadata) = object["metadata"].as_object_mut()
         {
-            metadata.remove("annotations");
+            metadata.shift_remove("annotations");
         }
         let text = chart::yaml::to_yaml(&object).map_err(|error| failed(error.to_string()))?;
         let file = files.entry(path).or_default();

@@ -170,7 +170,7 @@ pub(super) fn status(matches: &Matches) -> Done {
     let resources = connection.runtime.block_on(helm::resources(&connection.cluster, &release.manifest, table))?;
     let mut data = serde_json::to_value(&release).unwrap_or_default();
     if let Some(data) = data.as_object_mut() {
-        data.remove("chart");
+        data.shift_remove("chart");
     }
     if !table && !resources.is_empty() {
         let all: Json = resources.iter().map(|(kind, objects)| (kind.clone(), Json::from(objects.clone()))).collect();

@@ -33,7 +33,7 @@ pub(super) fn of_objects(resources: &[(String, Vec<Json>)]) -> String {
     let mut heading = Json::Null;
     for (kind, tables) in resources {
         text.push_str(&format!("==> {kind}\n"));
-        for table in tables.iter().filter(|table| table.pointer("/columnDefinitions/0").is_some()) {
+        for table in tables.iter().filter(|table| table.pointer("/rows/0").is_some()) {
             text.push_str(&of_api(table, table["columnDefinitions"] != heading));
             heading = table["columnDefinitions"].clone();
         }
