@@ -100,7 +100,7 @@ fn killed_upgrades(api: &Api) {
             let name = format!("{when:?}-{writes}").to_lowercase();
             let flag = format!("--server-side={server_side}");
             api.ok(Who::Coracle, namespace, &["install", &name, "boat", &flag]);
-            let words = ["upgrade", &name, "boat", "--set", "text=second,third=c", "--wait"];
+            let words = ["upgrade", &name, "boat", "--set", "text=second,third=c"];
             let command = api.command(Who::Coracle, cut.kubeconfig(), namespace, &words);
             let killed = cut.kills(command, writes, when);
             api.let_the_lease_run_out(namespace, &name);
