@@ -1,7 +1,7 @@
 //! `helm create`: a chart to start from, or a copy of one's own starter. It never renders.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::chart_files::{self, go_error};
 use super::flags::{Flag, Kind, Matches, of};
@@ -86,7 +86,7 @@ fn write(path: &Path, bytes: &[u8]) -> Done {
 }
 
 /// Copies a starter, its description anew, and the name put into its templates and values.
-fn from_starter(starter: &Path, target: &PathBuf, name: &str) -> Done {
+fn from_starter(starter: &Path, target: &Path, name: &str) -> Done {
     let unread = |fault: Fault| Fault::new(format!("could not load {}: {}", starter.display(), fault.text));
     let mut chart = chart_files::load(starter).map_err(unread)?;
     chart.metadata.name = name.to_owned();
