@@ -1,6 +1,7 @@
 //! The rows of the table, one file each; each brings up what it needs and takes it away.
 
 mod api;
+mod charts;
 mod idle;
 mod pods;
 mod redis;
@@ -25,6 +26,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "pods", measure: pods::measure },
     Row { name: "api", measure: api::measure },
     Row { name: "redis", measure: redis::measure },
+    Row { name: "charts", measure: charts::measure },
 ];
 
 /// Waits for the kernel or a cluster to settle: in a measurement the time itself is wanted.
