@@ -46,10 +46,11 @@ impl Api {
             at("etcd")
         ));
         let apiserver = words(format!(
-            "--etcd-servers {etcd_url} --secure-port {port} --bind-address 127.0.0.1 --cert-dir {} --client-ca-file {} --service-account-key-file {key} --service-account-signing-key-file {key} --service-account-issuer https://kubernetes.default.svc --service-cluster-ip-range 10.96.0.0/16 --authorization-mode RBAC",
+            "--etcd-servers {etcd_url} --secure-port {port} --bind-address 127.0.0.1 --cert-dir {} --client-ca-file {} --service-account-key-file {} --service-account-signing-key-file {} --service-account-issuer https://kubernetes.default.svc --service-cluster-ip-range 10.96.0.0/16 --authorization-mode RBAC",
             at("certs"),
             at("ca.crt"),
-            key = at("sa.key"),
+            at("sa.pub"),
+            at("sa.key"),
         ));
         let processes = vec![start("etcd", folder.path(), &etcd), start("kube-apiserver", folder.path(), &apiserver)];
         let api = Self::around(runtime, folder, processes, CancellationToken::new());
@@ -84,7 +85,9 @@ fn keys(folder: &Path, port: u16) {
     write("ca.crt", &certificate.pem());
     write("admin.crt", &issued.pem());
     write("admin.key", &key.serialize_pem());
-    write("sa.key", &KeyPair::generate().expect("a key").serialize_pem());
+    let accounts = KeyPair::generate().expect("a key");
+    write("sa.key", &accounts.serialize_pem());
+    write("sa.pub", &accounts.public_key_pem());
     let at = |name: &str| folder.join(name).display().to_string();
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "peer",
