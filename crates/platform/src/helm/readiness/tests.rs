@@ -23,6 +23,7 @@ fn told(object: &Json, until: Until, seconds: i64) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn each_kind_is_ready_by_its_own_rules() {
     let progress = json!({"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"});
     let available = json!({"type": "Available", "status": "True"});
