@@ -1,6 +1,8 @@
 //! List, then watch, for ever: the changes of a collection, resumed where they were broken off, listed anew when the server has
 //! forgotten that place. Keeps no object; [`crate::cache`] does.
 
+mod reading;
+
 use std::time::Duration;
 
 use futures::{TryStreamExt as _, pin_mut};
@@ -12,6 +14,7 @@ use kube::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::queue::{self, Backoff};
+use reading::Reading;
 
 /// The objects of one page of a list.
 const PAGE: usize = 500;
@@ -105,15 +108,29 @@ enum FeedError {
     },
     #[error("the watch of {path} ended: {}", .status.message)]
     Refused { path: String, status: Box<Status> },
+    #[error("the watch of {path} told of an object that cannot be read")]
+    Unreadable { path: String },
 }
 
 impl FeedError {
-    /// Whether the place to resume from is no longer known.
-    fn is_expired(&self) -> bool {
+    /// Whether the place to resume from is no longer known, or leads to nothing that can be read.
+    fn needs_list(&self) -> bool {
         match self {
             Self::Refused { status, .. } => status.code == 410,
             Self::Watch { source: kube::Error::Api(status), .. } => status.code == 410,
+            Self::Unreadable { .. } => true,
             Self::Watch { .. } | Self::List { .. } => false,
+        }
+    }
+
+    /// Whether there is an object for which the types are too strict.
+    fn needs_patience(&self) -> bool {
+        match self {
+            // A line that is no event of the type is taken for a Status by the client library, in which nothing stands.
+            Self::Watch { source: kube::Error::Api(status), .. } => status.code == 0,
+            Self::Watch { source, .. } | Self::List { source, .. } => matches!(source, kube::Error::SerdeError(_)),
+            Self::Unreadable { .. } => true,
+            Self::Refused { .. } => false,
         }
     }
 }
@@ -122,32 +139,48 @@ impl FeedError {
 pub async fn follow<T: Revisioned>(source: Source, keep: impl Fn(&mut T) + Send, mut sink: impl FnMut(Event<T>) + Send) {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(10));
     let mut reached = None;
+    let mut patient = false;
     loop {
-        let ended = match reached {
-            None => list(&source, &keep).await.map(|(objects, revision)| {
-                sink(Event::Replaced(objects, revision));
-                reached = Some(revision);
-            }),
-            Some(from) => {
-                let mut place = from;
-                let ended = watch(&source, &mut place, &keep, &mut sink).await;
-                reached = Some(place);
-                if place > from {
-                    backoff.reset();
-                }
-                ended
-            }
+        let from = reached;
+        let ended = match patient {
+            true => round::<T, true>(&source, &mut reached, &keep, &mut sink).await,
+            false => round::<T, false>(&source, &mut reached, &keep, &mut sink).await,
         };
-        let Err(error) = ended else { continue };
-        if error.is_expired() {
+        if from.is_some() && reached > from {
+            backoff.reset();
+        }
+        let Err(error) = ended else {
+            patient = false;
+            continue;
+        };
+        if error.needs_list() {
             reached = None;
         }
+        patient = error.needs_patience();
         tracing::debug!(error = &error as &dyn std::error::Error, "a watch is broken");
         queue::pause(backoff.next()).await;
     }
 }
 
-async fn list<T: Revisioned>(source: &Source, keep: &impl Fn(&mut T)) -> Result<(Vec<T>, u64), FeedError> {
+/// One list if no place was reached yet, else one watch from there.
+async fn round<T: Revisioned, const PATIENT: bool>(
+    source: &Source,
+    reached: &mut Option<u64>,
+    keep: &impl Fn(&mut T),
+    sink: &mut impl FnMut(Event<T>),
+) -> Result<(), FeedError> {
+    match reached {
+        Some(place) => watch::<T, PATIENT>(source, place, keep, sink).await,
+        None => {
+            let (objects, revision) = list::<T, PATIENT>(source, keep).await?;
+            sink(Event::Replaced(objects, revision));
+            *reached = Some(revision);
+            Ok(())
+        }
+    }
+}
+
+async fn list<T: Revisioned, const PATIENT: bool>(source: &Source, keep: &impl Fn(&mut T)) -> Result<(Vec<T>, u64), FeedError> {
     let mut objects = Vec::new();
     let mut token = String::new();
     loop {
@@ -156,11 +189,13 @@ async fn list<T: Revisioned>(source: &Source, keep: &impl Fn(&mut T)) -> Result<
         if !token.is_empty() {
             query.push_str(&format!("&continue={}", escape(&token)));
         }
-        let page: Result<Page<T>, _> = source.client.request(source.request(&query, "PartialObjectMetadataList")).await;
+        let page: Result<Page<Reading<T, PATIENT>>, _> =
+            source.client.request(source.request(&query, "PartialObjectMetadataList")).await;
         let page = page.map_err(|error| FeedError::List { path: source.path.clone(), source: error })?;
-        objects.extend(page.items.into_iter().map(|mut object| {
+        objects.extend(page.items.into_iter().filter_map(|reading| {
+            let mut object = reading.0?;
             keep(&mut object);
-            object
+            Some(object)
         }));
         token = page.metadata.r#continue;
         if token.is_empty() {
@@ -170,7 +205,7 @@ async fn list<T: Revisioned>(source: &Source, keep: &impl Fn(&mut T)) -> Result<
     }
 }
 
-async fn watch<T: Revisioned>(
+async fn watch<T: Revisioned, const PATIENT: bool>(
     source: &Source,
     place: &mut u64,
     keep: &impl Fn(&mut T),
@@ -178,7 +213,8 @@ async fn watch<T: Revisioned>(
 ) -> Result<(), FeedError> {
     let broken = |error| FeedError::Watch { path: source.path.clone(), source: error };
     let query = format!("{}&watch=true&allowWatchBookmarks=true&resourceVersion={place}", source.query());
-    let events = source.client.request_events::<T>(source.request(&query, "PartialObjectMetadata")).await.map_err(broken)?;
+    let request = source.request(&query, "PartialObjectMetadata");
+    let events = source.client.request_events::<Reading<T, PATIENT>>(request).await.map_err(broken)?;
     pin_mut!(events);
     loop {
         let next = match tokio::time::timeout(SILENCE_MAX, events.try_next()).await {
@@ -186,23 +222,20 @@ async fn watch<T: Revisioned>(
             Err(_) => return Ok(()),
         };
         let Some(event) = next else { return Ok(()) };
-        match event {
-            WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
-                *place = object.revision();
-                keep(&mut object);
-                sink(Event::Applied(object, *place));
-            }
-            WatchEvent::Deleted(mut object) => {
-                *place = object.revision();
-                keep(&mut object);
-                sink(Event::Deleted(object, *place));
-            }
+        let (reading, told): (_, fn(T, u64) -> Event<T>) = match event {
+            WatchEvent::Added(reading) | WatchEvent::Modified(reading) => (reading, Event::Applied),
+            WatchEvent::Deleted(reading) => (reading, Event::Deleted),
             WatchEvent::Bookmark(bookmark) => {
                 *place = parse_revision(Some(&bookmark.metadata.resource_version));
                 sink(Event::Reached(*place));
+                continue;
             }
             WatchEvent::Error(status) => return Err(FeedError::Refused { path: source.path.clone(), status }),
-        }
+        };
+        let mut object = reading.0.ok_or_else(|| FeedError::Unreadable { path: source.path.clone() })?;
+        *place = object.revision();
+        keep(&mut object);
+        sink(told(object, *place));
     }
 }
 

@@ -10,10 +10,10 @@ use client::{
     transport,
 };
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{ConfigMap, Event};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Service};
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use server::{
@@ -89,6 +89,33 @@ async fn changes_begin_with_what_is_there_and_carry_old_and_new() {
     api.delete("a", &DeleteParams::default()).await.unwrap();
     let third = soon(changes.next()).await.unwrap();
     assert!(third.old.is_some() && third.new.is_none());
+}
+
+/// Programs in Go leave out the time of a condition, which the type here must have.
+#[tokio::test]
+async fn an_object_that_is_read_with_patience_hides_no_other() {
+    let cluster = Cluster::start().await;
+    let services: Api<Service> = Api::namespaced(cluster.client(), "default");
+    let untimed: Api<DynamicObject> = Api::namespaced_with(cluster.client(), "default", &ApiResource::erase::<Service>(&()));
+    let service =
+        |name: &str| serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}})).unwrap();
+    let strip = |name: &str| {
+        let patch = json!({"status": {"conditions": [{"type": "T", "status": "True", "reason": "R", "message": ""}]}});
+        let (untimed, name) = (untimed.clone(), name.to_owned());
+        async move { untimed.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap() }
+    };
+    services.create(&PostParams::default(), &service("watched")).await.unwrap();
+    services.create(&PostParams::default(), &service("listed")).await.unwrap();
+    strip("listed").await;
+    let cache = Caches::new(cluster.client()).get::<Service>();
+    soon(cache.synced()).await;
+    strip("watched").await;
+    let written = services.create(&PostParams::default(), &service("later")).await.unwrap();
+    soon(cache.caught_up(&written)).await.unwrap();
+    for name in ["listed", "watched"] {
+        let conditions = cache.find("default", name).unwrap().status.as_ref().unwrap().conditions.clone().unwrap();
+        assert_eq!(conditions[0].type_, "T", "{name}");
+    }
 }
 
 #[tokio::test]
