@@ -79,8 +79,8 @@ pub fn parse_revision(version: Option<&str>) -> u64 {
 #[derive(Deserialize)]
 struct Page<T> {
     metadata: PageMeta,
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
+    /// Programs in Go write `null` where there is none.
+    items: Option<Vec<T>>,
 }
 
 #[derive(Deserialize)]
@@ -192,7 +192,7 @@ async fn list<T: Revisioned, const PATIENT: bool>(source: &Source, keep: &impl F
         let page: Result<Page<Reading<T, PATIENT>>, _> =
             source.client.request(source.request(&query, "PartialObjectMetadataList")).await;
         let page = page.map_err(|error| FeedError::List { path: source.path.clone(), source: error })?;
-        objects.extend(page.items.into_iter().filter_map(|reading| {
+        objects.extend(page.items.into_iter().flatten().filter_map(|reading| {
             let mut object = reading.0?;
             keep(&mut object);
             Some(object)
