@@ -210,11 +210,7 @@ fn patch(known: &PodStatus, wanted: &PodStatus, uid: &str) -> Option<Value> {
 fn change(name: &str, old: Option<&Value>, new: &Value) -> Value {
     let items = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
     match name {
-        // Merged by type: those of others stay as they are.
-        "conditions" => {
-            let old = items(old);
-            Value::Array(items(Some(new)).into_iter().filter(|condition| !old.contains(condition)).collect())
-        }
+        "conditions" => Value::Array(change_of_conditions(&items(old), &items(Some(new)))),
         // Merged by address, but meant whole.
         "podIPs" | "hostIPs" if old.is_some() => {
             let mut all = items(Some(new));
@@ -223,6 +219,23 @@ fn change(name: &str, old: Option<&Value>, new: &Value) -> Value {
         }
         _ => new.clone(),
     }
+}
+
+/// Conditions are merged by type and field by field: those of others stay as they are, and what is no more has to be said.
+fn change_of_conditions(old: &[Value], new: &[Value]) -> Vec<Value> {
+    let same_type = |all: &'_ [Value], one: &Value| all.iter().position(|other| other["type"] == one["type"]);
+    let changed = new.iter().filter(|condition| !old.contains(condition)).map(|condition| {
+        let mut condition = condition.clone();
+        let before = same_type(old, &condition).and_then(|at| old[at].as_object());
+        if let Some(fields) = condition.as_object_mut() {
+            for name in before.into_iter().flat_map(Map::keys) {
+                fields.entry(name.clone()).or_insert(Value::Null);
+            }
+        }
+        condition
+    });
+    let gone = old.iter().filter(|condition| same_type(new, condition).is_none());
+    changed.chain(gone.map(|condition| json!({ "$patch": "delete", "type": condition["type"] }))).collect()
 }
 
 #[cfg(test)]
@@ -256,6 +269,18 @@ mod tests {
         let told = parsed(serde_json::to_value(&finer).unwrap());
         assert_ne!(finer, told);
         assert_eq!(patch(&told, &finer, "u"), None, "the API keeps times to the second");
+    }
+
+    #[test]
+    fn a_patch_says_which_conditions_and_texts_are_no_more() {
+        let old = json!([
+            { "type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "m" },
+            { "type": "PodResizeInProgress", "status": "True" }, { "type": "lb", "status": "True" },
+        ]);
+        let new = json!([{ "type": "Ready", "status": "True" }, { "type": "lb", "status": "True" }]);
+        let found = change_of_conditions(old.as_array().unwrap(), new.as_array().unwrap());
+        let ready = json!({ "type": "Ready", "status": "True", "reason": null, "message": null });
+        assert_eq!(found, [ready, json!({ "$patch": "delete", "type": "PodResizeInProgress" })]);
     }
 
     #[test]
