@@ -1,0 +1,8 @@
+{{- define "deep" }}
+{{- include "deeper" . }}
+{{- end }}
+{{- define "deeper" -}}
+first line
+  {{ required (printf "value %s is needed" .what) .value }}
+{{- end }}
+{{- define "fails" }}{{ fail . }}{{ end }}
