@@ -10,7 +10,8 @@ use libfuzzer_sys::fuzz_target;
 fn stays_inside(bytes: &[u8]) {
     if let Ok(files) = load::unpack(bytes) {
         for file in &files {
-            let inside = !file.name.starts_with('/') && file.name.split('/').all(|part| part != "..") && !file.name.contains('\\');
+            let inside =
+                !file.name.starts_with('/') && file.name.split('/').all(|part| part != "..") && !file.name.contains('\\');
             assert!(inside, "{:?}", file.name);
         }
         let _ = load::load(files);
