@@ -20,7 +20,7 @@ IMAGE_TOOLS = buildah:buildah mmdebstrap:mmdebstrap
 TEST_TOOLS = ip:iproute2 nft:nftables unshare:util-linux script:bsdutils busybox:busybox-static redis-server:redis-server \
 	chromium:chromium chromedriver:chromium-driver openssl:openssl
 
-.PHONY: help demo demo-down up build images test conformance quick bench run clean tools-build tools-images tools-test kubectl
+.PHONY: help demo demo-down up build images test conformance quick bench releases-upstream fuzz clean tools-build tools-images tools-test kubectl
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,13 @@ bench: build images tools-test kubectl ## measure, beside upstream's API server 
 	$(MAKE) -C conformance upstream
 	$(CARGO) build --release --locked -p bench
 	PATH="$(CURDIR)/$(OUT)/bin:$$PATH" CORACLE_BIN=$(CURDIR)/$(CORACLE) $(CARGO_TARGET_DIR)/release/bench --upstream $(OUT)/conformance/bin $(if $(ONLY),--only $(ONLY))
+
+releases-upstream: ## releases that Helm and Coracle hand to each other, against upstream's API server and etcd
+	$(MAKE) -C conformance upstream
+	$(CARGO) test --locked -p coracle --test releases -- --ignored
+
+fuzz: ## fuzz the readers of charts, MINUTES each; TARGET=template, yaml or archive for one
+	fuzz/run $(or $(MINUTES),1) $(TARGET)
 
 # Debian's kubectl is too old: where the machine has none, upstream's is built from its module.
 kubectl:
