@@ -3,10 +3,13 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use fantoccini::{Client, ClientBuilder, Locator};
+use fantoccini::{Client, ClientBuilder, Locator, elements::Element, error::CmdError};
 use serde_json::json;
 
 use crate::program::{Program, Started, start};
+
+/// How long a page may take to show what is looked for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running browser.
 pub struct Chromium {
@@ -54,7 +57,7 @@ impl Chromium {
     /// When there is none.
     pub fn text(&self, id: &str) -> anyhow::Result<String> {
         self.runtime
-            .block_on(async { self.client.find(Locator::Id(id)).await?.text().await })
+            .block_on(async { self.find(Locator::Id(id)).await?.text().await })
             .with_context(|| format!("no {id} on the page"))
     }
 
@@ -63,7 +66,7 @@ impl Chromium {
     /// # Errors
     /// When there is none.
     pub fn type_into(&self, id: &str, text: &str) -> anyhow::Result<()> {
-        let typed = self.runtime.block_on(async { self.client.find(Locator::Id(id)).await?.send_keys(text).await });
+        let typed = self.runtime.block_on(async { self.find(Locator::Id(id)).await?.send_keys(text).await });
         typed.with_context(|| format!("cannot type into {id}"))
     }
 
@@ -72,7 +75,7 @@ impl Chromium {
     /// # Errors
     /// When it finds nothing.
     pub fn click(&self, selector: &str) -> anyhow::Result<()> {
-        let clicked = self.runtime.block_on(async { self.client.find(Locator::Css(selector)).await?.click().await });
+        let clicked = self.runtime.block_on(async { self.find(Locator::Css(selector)).await?.click().await });
         clicked.with_context(|| format!("cannot click on {selector}"))
     }
 
@@ -85,12 +88,21 @@ impl Chromium {
         Ok(cookie.value().to_owned())
     }
 
-    /// Where the browser is.
+    /// Waits until the browser is at this path: a click returns before the page that it leads to is there.
     ///
     /// # Errors
-    /// When it does not say.
-    pub fn path(&self) -> anyhow::Result<String> {
-        Ok(self.runtime.block_on(self.client.current_url())?.path().to_owned())
+    /// When it stays elsewhere.
+    pub fn arrives(&self, path: &str) -> anyhow::Result<()> {
+        crate::within(PATIENCE, || {
+            let at = self.runtime.block_on(self.client.current_url())?;
+            anyhow::ensure!(at.path() == path, "the browser is at {}, not at {path}", at.path());
+            Ok(())
+        })
+    }
+
+    /// An element, as soon as the page has it.
+    async fn find(&self, locator: Locator<'_>) -> Result<Element, CmdError> {
+        self.client.wait().at_most(PATIENCE).for_element(locator).await
     }
 
     /// Keeps a picture of the page.
