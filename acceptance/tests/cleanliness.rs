@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         ("down leaves the machine as it was", || leaves_nothing(|_| Ok(()))),
         ("down leaves the machine as it was after everything was killed", || leaves_nothing(kill_everything)),
         ("up resumes with the pods back, and keeps what was written", resumes),
+        ("down of another cluster's data leaves the running one alone", spares_others),
     ])
 }
 
@@ -125,6 +126,27 @@ fn kill_everything(_: &Cluster) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn spares_others() -> anyhow::Result<()> {
+    let cluster = Cluster::up(1)?;
+    let spared = (|| {
+        let namespace = cluster.namespace()?;
+        cluster.kubectl(&format!("run p -n {namespace} --image={BUSYBOX} -- sleep 3600"))?;
+        cluster.kubectl(&format!("wait pod/p -n {namespace} --for=condition=Ready --timeout=60s"))?;
+        let other = cluster.folder().join("other");
+        let other = other.to_str().context("no text")?;
+        let refused = cluster.coracle(["up", "--data-dir", other])?;
+        ensure!(refused.code != 0 && refused.said().contains("another cluster runs on this machine"), "{}", refused.said());
+        cluster.coracle(["down", "--purge", "--data-dir", other])?.ok()?;
+        ensure!(!Path::new(other).exists(), "the other's data stay");
+        let pod = cluster.get(&format!("pod p -n {namespace}"))?;
+        ensure!(pod["status"]["containerStatuses"][0]["restartCount"] == 0, "{pod:#}");
+        cluster.kubectl(&format!("exec p -n {namespace} -- nslookup kubernetes.default.svc.cluster.local"))?;
+        Ok(())
+    })();
+    cluster.down()?;
+    spared
 }
 
 fn resumes() -> anyhow::Result<()> {

@@ -82,9 +82,10 @@ impl Local {
         let keeper = match &kept {
             Some((_, keeper)) => keeper.clone(),
             None => {
+                // First of all, since strays go by the same names as what another cluster runs.
+                self.claim_machine().await?;
                 take_down::end_strays(&self.machine);
                 if self.machine.joined.is_none() { preflight::check() } else { preflight::check_node() }?;
-                self.claim_machine().await?;
                 self.arrange_network()?;
                 keeper::Client::spawn(&self.dir.keeper_socket(), &self.dir.log("keeper")).await?
             }
@@ -172,17 +173,20 @@ impl Local {
 
     /// One cluster at a time, since its ports and addresses are the machine's.
     async fn claim_machine(&self) -> anyhow::Result<()> {
-        let own = self.dir.path().display().to_string();
-        if let Ok(other) = std::fs::read_to_string(OWNER) {
-            let other = other.trim();
-            let alive = keeper::Client::connect(&DataDir::at(other.as_ref()).keeper_socket()).await.is_ok();
-            if other != own && alive {
-                bail!("another cluster runs on this machine, from {other}: end it by `coracle down --data-dir {other}`");
-            }
+        if let Some(other) = self.other_cluster().await {
+            bail!("another cluster runs on this machine, from {other}: end it by `coracle down --data-dir {other}`");
         }
         std::fs::create_dir_all("/run/coracle")
-            .and_then(|()| std::fs::write(OWNER, own))
+            .and_then(|()| std::fs::write(OWNER, self.dir.path().display().to_string()))
             .with_context(|| format!("cannot write {OWNER}"))
+    }
+
+    /// The data dir of another cluster that runs on this machine.
+    async fn other_cluster(&self) -> Option<String> {
+        let owner = std::fs::read_to_string(OWNER).ok()?;
+        let other = DataDir::at(owner.trim().as_ref());
+        let is_other = other.path() != self.dir.path() && keeper::Client::connect(&other.keeper_socket()).await.is_ok();
+        is_other.then(|| owner.trim().to_owned())
     }
 
     /// The machine's part of the network; how the machine was before is kept first.

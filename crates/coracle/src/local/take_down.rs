@@ -31,6 +31,10 @@ const STEPS: &[Step] = &[
 /// # Errors
 /// What could not be taken away.
 pub async fn take_down(local: &Local, purge: bool, grace: Duration, progress: &Progress) -> anyhow::Result<()> {
+    if local.other_cluster().await.is_some() {
+        // Both go by the same names in the kernel, so that what is there now is the other's, and so is the context in kubeconfigs.
+        return if purge { remove_data(&local.dir).context("cannot remove the data") } else { Ok(()) };
+    }
     progress.step("stopping server and nodes");
     if let Some(keeper) = local.keeper().await {
         // What does not end by itself is ended below.
