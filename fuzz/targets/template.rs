@@ -1,24 +1,11 @@
 //! Any text as a template: it parses or not, and what parses runs within bounds. Nothing may crash or hang.
 #![no_main]
 
-use chart::functions::Facts;
+use chart::functions::Still;
 use chart::render::{self, Given, Options, Release, Source};
 use chart::template;
 use chart::value::Value;
 use libfuzzer_sys::fuzz_target;
-
-/// A world that stands still.
-struct Still;
-
-impl Facts for Still {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::UNIX_EPOCH
-    }
-
-    fn random(&self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-}
 
 /// What takes long by design: keys and hashes of passwords.
 const SLOW: &[&str] = &["gen", "derivePassword", "htpasswd", "bcrypt", "buildCustomCert"];

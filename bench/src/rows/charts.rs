@@ -10,7 +10,7 @@ use acceptance::{Cluster, Program, binary};
 use anyhow::{Context as _, ensure};
 use chart::{
     chart::File,
-    functions::Facts,
+    functions::Still,
     load,
     render::Release,
     template::{self, Request},
@@ -28,19 +28,6 @@ const COPIES: usize = 3;
 const RELEASES: usize = 1000;
 /// How many releases are installed in a cluster.
 const INSTALLED: usize = 50;
-
-/// A world that charts of this measurement do not look at.
-struct Still;
-
-impl Facts for Still {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::UNIX_EPOCH
-    }
-
-    fn random(&self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-}
 
 /// Beside Helm, which is built from its module unless the path has it.
 pub fn measure(_: Option<&Path>) -> anyhow::Result<Vec<Figure>> {

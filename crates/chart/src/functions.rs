@@ -118,6 +118,20 @@ pub trait Facts {
     }
 }
 
+/// A world that stands still: what is rendered in it twice comes out the same. For tests and measurements; its random bytes are none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Still;
+
+impl Facts for Still {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
 /// The evaluator, as functions see it.
 pub trait Templates {
     /// Renders a named template.

@@ -1,23 +1,10 @@
 //! Runs one case with ours, and reads what Helm's engine says to it.
 
 use base64::Engine as _;
-use chart::functions::Facts;
+use chart::functions::Still;
 use chart::render::{Capabilities, Given, HelmVersion, KubeVersion, Options, Release, Source, metadata, render};
 use chart::value::{Str, Value, lossy};
 use serde_json::{Value as Json, json};
-
-/// A world that stands still.
-pub struct Still;
-
-impl Facts for Still {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::UNIX_EPOCH
-    }
-
-    fn random(&self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-}
 
 /// One text for an answer of Helm's.
 pub fn shown(answer: &Json) -> String {

@@ -5,24 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chart::chart::{Chart, File};
-use chart::functions::Facts;
+use chart::functions::Still;
 use chart::load::{self, ignore::Rules};
 use chart::template::{self, Request, TemplateError, with_source};
 use chart::values::{self, SetKind, Values};
 use serde::{Deserialize, Serialize};
-
-/// A world that stands still; what shows it is not compared.
-struct Still;
-
-impl Facts for Still {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::UNIX_EPOCH
-    }
-
-    fn random(&self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-}
 
 /// What to render, and how.
 #[derive(Clone, Default, Serialize)]

@@ -13,6 +13,12 @@ pub(super) const LOCATE_FLAGS: &[Flag] = &[
     switch("verify", "verify the package before using it"),
     of(Kind::Text, "keyring", "location of public keys used for verification"),
     of(Kind::Text, "repo", "chart repository url where to locate the requested chart"),
+    switch("pass-credentials", "pass credentials to all domains"),
+    switch("devel", "use development versions, too. Equivalent to version '>0.0.0-0'. If --version is set, this is ignored"),
+];
+
+/// Flags that say how a repository is spoken to.
+pub(super) const ACCESS_FLAGS: &[Flag] = &[
     of(Kind::Text, "username", "chart repository username where to locate the requested chart"),
     of(Kind::Text, "password", "chart repository password where to locate the requested chart"),
     of(Kind::Text, "cert-file", "identify HTTPS client using this SSL certificate file"),
@@ -20,8 +26,6 @@ pub(super) const LOCATE_FLAGS: &[Flag] = &[
     of(Kind::Text, "ca-file", "verify certificates of HTTPS-enabled servers using this CA bundle"),
     switch("insecure-skip-tls-verify", "skip tls certificate checks for the chart download"),
     switch("plain-http", "use insecure HTTP connections for the chart download"),
-    switch("pass-credentials", "pass credentials to all domains"),
-    switch("devel", "use development versions, too. Equivalent to version '>0.0.0-0'. If --version is set, this is ignored"),
 ];
 
 /// The version that is asked for.

@@ -20,13 +20,6 @@ pub(super) const FLAGS: &[Flag] = &[
     of(Kind::Text, "app-version", "set the appVersion on the chart to this version"),
     of(Kind::Text, "destination", "location to write the chart.").short('d').default("."),
     switch("dependency-update", "update dependencies from \"Chart.yaml\" to dir \"charts/\" before packaging").short('u'),
-    of(Kind::Text, "username", "chart repository username where to locate the requested chart"),
-    of(Kind::Text, "password", "chart repository password where to locate the requested chart"),
-    of(Kind::Text, "cert-file", "identify HTTPS client using this SSL certificate file"),
-    of(Kind::Text, "key-file", "identify HTTPS client using this SSL key file"),
-    switch("insecure-skip-tls-verify", "skip tls certificate checks for the chart download"),
-    switch("plain-http", "use insecure HTTP connections for the chart download"),
-    of(Kind::Text, "ca-file", "verify certificates of HTTPS-enabled servers using this CA bundle"),
 ];
 
 pub(super) fn run(matches: &Matches) -> Done {

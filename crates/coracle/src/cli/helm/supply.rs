@@ -26,13 +26,6 @@ pub(super) const FLAGS: &[Flag] = &[
     switch("verify", "verify the packages against signatures"),
     of(Kind::Text, "keyring", "keyring containing public keys"),
     switch("skip-refresh", "do not refresh the local repository cache"),
-    of(Kind::Text, "username", "chart repository username where to locate the requested chart"),
-    of(Kind::Text, "password", "chart repository password where to locate the requested chart"),
-    of(Kind::Text, "cert-file", "identify HTTPS client using this SSL certificate file"),
-    of(Kind::Text, "key-file", "identify HTTPS client using this SSL key file"),
-    switch("insecure-skip-tls-verify", "skip tls certificate checks for the chart download"),
-    switch("plain-http", "use insecure HTTP connections for the chart download"),
-    of(Kind::Text, "ca-file", "verify certificates of HTTPS-enabled servers using this CA bundle"),
 ];
 
 /// Out of step with what is asked for.
