@@ -32,7 +32,7 @@ use crate::{
     apply::ApplyError,
     part::{Controller, Part, Right, Wiring},
 };
-use client::Servers;
+use client::{PATIENCE, Servers};
 use kinds::RedisCluster;
 
 /// This part.
@@ -105,13 +105,18 @@ impl Memory {
         Some(*self.away_since.entry(seat).or_insert(now))
     }
 
-    /// When to look again: soon after something was done, later and later while nothing happens.
-    fn next(&mut self, settled: bool, acted: bool) -> Next {
+    /// How long a member may take to accept a connection. One that was away holds up a look no longer than the pause before it.
+    fn patience(&self, seat: Seat) -> Duration {
+        if self.away_since.contains_key(&seat) { self.again.clamp(AGAIN.0, PATIENCE) } else { PATIENCE }
+    }
+
+    /// When to look again: soon after something was done and while a shard takes no writes, later and later while nothing happens.
+    fn next(&mut self, settled: bool, hurry: bool) -> Next {
         if settled {
             self.again = AGAIN.0;
             return Next::After(RESYNC);
         }
-        self.again = if acted { AGAIN.0 } else { (self.again + self.again / 2).clamp(AGAIN.0, AGAIN.1) };
+        self.again = if hurry { AGAIN.0 } else { (self.again + self.again / 2).clamp(AGAIN.0, AGAIN.1) };
         Next::After(self.again)
     }
 }
@@ -206,8 +211,8 @@ impl Operator {
         let made: Vec<Wait> = work.iter().map(|upkeep| Wait { reason: "Acting", message: format!("{upkeep:?}") }).collect();
         let waits = [made, waits].concat();
         status::write(self, &cluster, status::status(&cluster, &observed, &plan, &waits)).await?;
-        let acted = !plan.steps.is_empty() || !work.is_empty();
-        Ok(self.memory(key, |memory| memory.next(plan.is_settled() && waits.is_empty(), acted)))
+        let hurry = !plan.steps.is_empty() || !work.is_empty() || plan.is_failing_over();
+        Ok(self.memory(key, |memory| memory.next(plan.is_settled() && waits.is_empty(), hurry)))
     }
 
     async fn password(&self, cluster: &RedisCluster) -> Result<Option<String>, ApplyError> {

@@ -52,6 +52,8 @@ pub struct Seen {
     pub offset: u64,
     /// A replica: whether the link to its master is up and no first copy is under way.
     pub synced: bool,
+    /// A replica: for how long it has had no link to its master, in seconds; `None` when it had none since it started.
+    pub cut_off_seconds: Option<i64>,
     /// How many keys it holds.
     pub keys: u64,
 }
@@ -197,6 +199,13 @@ impl<'a> Facts<'a> {
         }
         let member = self.away().find(|member| member.last_id.as_deref() == Some(id))?;
         member.away_since.map(|since| self.snapshot.now.as_second() - since.as_second())
+    }
+
+    /// Whether most of those who own slots do not reach `dead`: what makes Redis declare it failed, once each has told the others.
+    pub(super) fn is_suspect(&self, dead: &str) -> bool {
+        let owners = self.owner_ids();
+        let suspects = |seen: &Seen| seen.view.get(dead).is_some_and(|known| known.failed || known.suspect);
+        owners.iter().filter(|id| self.by_id(id).is_some_and(|(_, seen)| suspects(seen))).count() * 2 > owners.len()
     }
 
     /// Whether this seat was told to become master a moment ago.

@@ -12,6 +12,11 @@ pub const CATCH_UP_SLACK_BYTES: u64 = 64 * 1024;
 /// A dead master's replica is made master by force after so long, when Redis's own election cannot do it.
 pub const TAKE_OVER_AFTER_SECONDS: i64 = 10;
 
+/// Why a plan waits while a shard has no master but may soon have one.
+const FAILING_OVER: &str = "FailingOver";
+/// A replica whose link broke longer before its master's death than this may lack writes.
+const FRESH_SECONDS: i64 = 10;
+
 /// Masters are spread without those who are away once these are away for so long.
 pub const SETTLED_SECONDS: i64 = 60;
 
@@ -79,6 +84,12 @@ impl Plan {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.steps.is_empty() && self.waits.is_empty()
+    }
+
+    /// Whether writes fail until somebody becomes master: every moment counts.
+    #[must_use]
+    pub fn is_failing_over(&self) -> bool {
+        self.waits.iter().any(|wait| wait.reason == FAILING_OVER)
     }
 
     pub(super) fn step(&mut self, at: Seat, action: Action, why: impl Into<String>) {
@@ -202,7 +213,8 @@ fn attach(facts: &Facts<'_>, plan: &mut Plan) {
     }
 }
 
-/// A dead master is Redis's own to replace; only when it cannot is its best replica told to.
+/// A dead master's best replica is told to become master as soon as most masters miss it: Redis would first spread the word, and then
+/// wait for up to a second more. When most masters are dead, or the replica may lack writes, Redis and those away are given time.
 fn take_over(facts: &Facts<'_>, plan: &mut Plan) {
     let owners = facts.owner_ids();
     let alive = owners.iter().filter(|id| facts.by_id(id).is_some()).count();
@@ -215,19 +227,24 @@ fn take_over(facts: &Facts<'_>, plan: &mut Plan) {
             .copied()
             .filter(copies)
             .max_by_key(|(member, seen)| (seen.offset, std::cmp::Reverse(member.seat)));
-        let Some((member, _)) = best else {
+        let Some((member, seen)) = best else {
             plan.wait("ShardDown", format!("the master of shard {shard} is away, and no replica of it answers"));
             continue;
         };
         let how = if alive * 2 > owners.len() { How::Force } else { How::TakeOver };
-        let patience = if how == How::Force { 2 * TAKE_OVER_AFTER_SECONDS } else { TAKE_OVER_AFTER_SECONDS };
         // Another replica that is away may hold more: it is waited for longer.
-        let patience = if facts.all_of_shard_told(shard, dead) { patience } else { 3 * patience };
+        let all_told = facts.all_of_shard_told(shard, dead);
+        let is_fresh = all_told && seen.cut_off_seconds.is_some_and(|seconds| seconds <= FRESH_SECONDS);
+        let (patience, reason) = match how {
+            How::TakeOver => (TAKE_OVER_AFTER_SECONDS, "too few masters are left to elect one"),
+            _ if is_fresh && facts.is_suspect(dead) => (0, "most masters miss it"),
+            _ => (2 * TAKE_OVER_AFTER_SECONDS, "Redis elected nobody"),
+        };
+        let patience = if all_told { patience } else { 3 * patience };
         if !facts.was_told(member.seat) && facts.away_seconds(dead).is_some_and(|seconds| seconds >= patience) {
-            let reason = if how == How::Force { "Redis elected nobody" } else { "too few masters are left to elect one" };
             plan.step(member.seat, Action::Failover(how), format!("the master of shard {shard} is dead, and {reason}"));
         } else {
-            plan.wait("FailingOver", format!("the master of shard {shard} is away; its replica {} is to follow", member.seat));
+            plan.wait(FAILING_OVER, format!("the master of shard {shard} is away; its replica {} is to follow", member.seat));
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Server {
     /// The newest write that it holds.
     pub data: u64,
     synced: bool,
+    /// The tick at which it last had a link to its master.
+    linked_at: Option<i64>,
     blocked: BTreeMap<String, u8>,
 }
 
@@ -62,7 +64,8 @@ impl Simulation {
             slots: SlotSet::default(),
         };
         let known = [(id.clone(), myself)].into();
-        let server = Server { id, ip, up: true, down_ticks: 0, known, data: 0, synced: false, blocked: BTreeMap::new() };
+        let server =
+            Server { id, ip, up: true, down_ticks: 0, known, data: 0, synced: false, linked_at: None, blocked: BTreeMap::new() };
         self.servers.insert(seat, server);
     }
 
@@ -78,7 +81,7 @@ impl Simulation {
         let server = self.servers.get_mut(&seat).unwrap();
         let id = server.id.clone();
         server.known.get_mut(&id).unwrap().ip.clone_from(&ip);
-        (server.up, server.down_ticks, server.synced, server.ip) = (true, 0, false, ip);
+        (server.up, server.down_ticks, server.synced, server.linked_at, server.ip) = (true, 0, false, None, ip);
     }
 
     pub fn is_up(&self, seat: Seat) -> bool {
@@ -119,7 +122,9 @@ impl Simulation {
             known.failed = !known.linked;
         }
         let (id, ip) = (server.id.clone(), server.ip.clone());
-        Seen { id, ip, port: seat.port(), view, offset: server.data, synced: server.synced, keys: server.data }
+        let cut_off_seconds = server.linked_at.map(|tick| self.ticks - tick);
+        let (offset, keys) = (server.data, server.data);
+        Seen { id, ip, port: seat.port(), view, offset, synced: server.synced, cut_off_seconds, keys }
     }
 
     fn at(&self, ip: &str) -> Option<&Server> {
@@ -250,9 +255,10 @@ impl Simulation {
         let Role::Replica(master) = server.known[&server.id].role.clone() else { return };
         let from =
             self.servers.values().find(|other| other.up && other.id == master && other.known[&other.id].role == Role::Master);
-        let copied = from.map(|other| other.data);
+        let (copied, ticks) = (from.map(|other| other.data), self.ticks);
         let server = self.servers.get_mut(&seat).unwrap();
         server.synced = copied.is_some();
+        server.linked_at = copied.map(|_| ticks).or(server.linked_at);
         server.data = copied.unwrap_or(server.data);
     }
 

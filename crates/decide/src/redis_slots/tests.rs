@@ -90,6 +90,40 @@ fn nobody_moves_for_a_member_that_is_away_for_a_moment_but_masters_are_evened_wi
 }
 
 #[test]
+fn a_master_that_most_masters_miss_is_replaced_at_once_unless_its_replica_may_lack_writes() {
+    let mut simulation = Simulation::new(THREE);
+    settles(&mut simulation).unwrap();
+    simulation.stop(seat(1, 0));
+    let snapshot = simulation.snapshot();
+    let forced = |snapshot: &Snapshot| {
+        let plan = plan(snapshot);
+        assert_eq!(check_plan(snapshot, &plan), Vec::<String>::new());
+        assert!(plan.is_failing_over() || !plan.steps.is_empty());
+        plan.steps.iter().map(|step| (step.at, step.action.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(forced(&snapshot), [(seat(1, 1), Action::Failover(How::Force))]);
+    let with = |change: fn(Seat, &mut Seen)| {
+        let mut snapshot = snapshot.clone();
+        for member in &mut snapshot.members {
+            member.seen.iter_mut().for_each(|seen| change(member.seat, seen));
+        }
+        forced(&snapshot)
+    };
+    let one_hears_it = |at: Seat, seen: &mut Seen| {
+        if at == seat(2, 0) {
+            seen.view.0.iter_mut().for_each(|known| known.failed = false);
+        }
+    };
+    assert_eq!(with(one_hears_it), []);
+    let was_cut_off = |at: Seat, seen: &mut Seen| {
+        if at == seat(1, 1) {
+            seen.cut_off_seconds = Some(30);
+        }
+    };
+    assert_eq!(with(was_cut_off), []);
+}
+
+#[test]
 fn an_online_replica_that_is_behind_is_not_handed_the_shard() {
     let mut simulation = Simulation::new(THREE);
     settles(&mut simulation).unwrap();

@@ -9,11 +9,15 @@ use std::{
 use decide::redis_slots::{Action, How, Seen, View};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, PushKind,
-    RedisConnectionInfo, RedisError, aio::MultiplexedConnection,
+    RedisConnectionInfo, RedisError,
+    aio::MultiplexedConnection,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
 /// How long a server may take to accept a connection, and to answer.
-const PATIENCE: Duration = Duration::from_millis(1000);
+pub const PATIENCE: Duration = Duration::from_millis(1000);
+/// The kernel asks after a silent peer this often, and gives it up after so many questions: a node that lost its power closes nothing.
+const KEEPALIVE: (Duration, u32) = (Duration::from_secs(1), 2);
 
 /// A server could not be asked or told.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +79,7 @@ impl std::fmt::Display for Address {
 pub struct Servers(Arc<Mutex<HashMap<Address, MultiplexedConnection>>>);
 
 impl Servers {
-    /// Asks a server for all that a plan needs. `ended` is called when its connection breaks later.
+    /// Asks a server for all that a plan needs, and waits `patience` for a connection. `ended` is called when it breaks later.
     ///
     /// # Errors
     /// When it cannot be reached or has not read its disk yet.
@@ -83,9 +87,10 @@ impl Servers {
         &self,
         address: &Address,
         password: &str,
+        patience: Duration,
         ended: impl Fn() + Send + Sync + 'static,
     ) -> Result<Seen, ServerError> {
-        let mut connection = self.connection(address, password, ended).await?;
+        let mut connection = self.connection(address, password, patience, ended).await?;
         let mut questions = redis::pipe();
         questions.cmd("CLUSTER").arg("NODES").cmd("INFO").arg("replication").cmd("DBSIZE");
         let answers: Result<(String, String, u64), RedisError> = questions.query_async(&mut connection).await;
@@ -101,7 +106,7 @@ impl Servers {
     /// # Errors
     /// When it cannot be reached or refuses.
     pub async fn tell(&self, address: &Address, password: &str, action: &Action) -> Result<(), ServerError> {
-        let mut connection = self.connection(address, password, || ()).await?;
+        let mut connection = self.connection(address, password, PATIENCE, || ()).await?;
         let command = command(action);
         let told: Result<redis::Value, RedisError> = command.query_async(&mut connection).await;
         told.map(drop).map_err(|source| ServerError::Tell {
@@ -124,6 +129,7 @@ impl Servers {
         &self,
         address: &Address,
         password: &str,
+        patience: Duration,
         ended: impl Fn() + Send + Sync + 'static,
     ) -> Result<MultiplexedConnection, ServerError> {
         if let Some(connection) = self.connections().get(address) {
@@ -133,10 +139,12 @@ impl Servers {
         // Only with this protocol does a connection tell of its end.
         let settings = RedisConnectionInfo::default().set_password(password).set_protocol(ProtocolVersion::RESP3);
         let place = ConnectionAddr::Tcp(address.ip.clone(), address.port);
-        let info = place.into_connection_info().map_err(failed)?.set_redis_settings(settings);
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE.0).with_interval(KEEPALIVE.0).with_retries(KEEPALIVE.1);
+        let link = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+        let info = place.into_connection_info().map_err(failed)?.set_redis_settings(settings).set_tcp_settings(link);
         let (servers, broken) = (self.clone(), address.clone());
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(patience))
             .set_response_timeout(Some(PATIENCE))
             .set_push_sender(move |push: redis::PushInfo| {
                 if push.kind == PushKind::Disconnection {
@@ -174,6 +182,10 @@ fn seen(address: &Address, nodes: &str, replication: &str, keys: u64) -> Option<
         ip: address.ip.clone(),
         port: address.port,
         offset: number(if is_replica { "slave_repl_offset" } else { "master_repl_offset" }),
+        cut_off_seconds: match field("master_link_status") {
+            Some("up") => Some(0),
+            _ => field("master_link_down_since_seconds").and_then(|value| value.parse().ok()).filter(|seconds| *seconds >= 0),
+        },
         synced: is_replica && field("master_link_status") == Some("up") && field("master_sync_in_progress") == Some("0"),
         keys,
         view,

@@ -99,7 +99,8 @@ async fn ask(operator: &Operator, key: &Key, seat: Seat, pod: &Pod, password: &s
     }
     let address = address(seat, pod)?;
     let (queue, waker) = (operator.queue.clone(), key.clone());
-    let asked = operator.servers.ask(&address, password, move || queue.add(waker.clone())).await;
+    let patience = operator.memory(key, |memory| memory.patience(seat));
+    let asked = operator.servers.ask(&address, password, patience, move || queue.add(waker.clone())).await;
     if let Err(error) = &asked {
         let loading = error.is_loading();
         tracing::debug!(cluster = %key, member = %seat, loading, error = error as &dyn std::error::Error, "a member does not answer");
