@@ -58,6 +58,16 @@ pub struct Exit {
     pub finished: Timestamp,
 }
 
+impl Exit {
+    /// The reason of an end that nobody saw.
+    const LOST: &str = "Unknown";
+
+    /// The end of a run that went with its machine: nobody saw how.
+    pub fn lost(id: String, started: Timestamp, now: Timestamp) -> Self {
+        Self { id, code: 255, signal: None, reason: Self::LOST.into(), message: String::new(), started, finished: now }
+    }
+}
+
 /// What a container is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Run {
@@ -146,6 +156,19 @@ impl ContainerFacts {
         match &self.run {
             Run::Exited(exit) => Some(exit),
             _ => None,
+        }
+    }
+
+    /// Until when it waits before it is started again. Only its own failures make it wait: the end of its machine is none of them.
+    pub fn restart_wait(&self) -> Option<Timestamp> {
+        let exit = self.exit().filter(|exit| exit.reason != Exit::LOST)?;
+        self.restart_back_off.until(exit.finished)
+    }
+
+    /// A start begins. What waits after a crash grows with the attempt, not with the crash, as upstream has it.
+    pub fn note_restart(&mut self, now: Timestamp) {
+        if self.failure.is_none() && self.exit().is_some_and(|exit| exit.reason != Exit::LOST) {
+            self.restart_back_off = self.restart_back_off.raise(now, RESTART_MAX_SECONDS);
         }
     }
 

@@ -194,7 +194,7 @@ fn keep(pod: &Pod, container: &Container, facts: &Facts, now: Timestamp, plan: &
         if !should_restart(pod, container, exit) {
             return;
         }
-        if let Some(until) = own.restart_back_off.until(exit.finished).filter(|until| *until > now) {
+        if let Some(until) = own.restart_wait().filter(|until| *until > now) {
             plan.wake_at(until);
             return;
         }

@@ -18,7 +18,10 @@ fn container(status: &ContainerStatus, now: Timestamp) -> ContainerFacts {
     let state = status.state.clone().unwrap_or_default();
     let last = status.last_state.clone().unwrap_or_default().terminated.as_ref().map(ended);
     let (run, last) = match (state.running, state.terminated) {
-        (Some(running), _) => (Run::Exited(lost(status, running.started_at.map(|time| time.0), now)), last),
+        (Some(running), _) => {
+            let started = running.started_at.map_or(now, |time| time.0);
+            (Run::Exited(Exit::lost(bare(status.container_id.as_deref()), started, now)), last)
+        }
         (None, Some(terminated)) => (Run::Exited(ended(&terminated)), last),
         // One that waits to be started again shows how it ended as its last state.
         (None, None) => (last.map_or(Run::Never, Run::Exited), None),
@@ -30,18 +33,6 @@ fn container(status: &ContainerStatus, now: Timestamp) -> ContainerFacts {
         image: status.image.clone(),
         image_id: status.image_id.clone(),
         ..ContainerFacts::default()
-    }
-}
-
-fn lost(status: &ContainerStatus, started: Option<Timestamp>, now: Timestamp) -> Exit {
-    Exit {
-        id: bare(status.container_id.as_deref()),
-        code: 255,
-        signal: None,
-        reason: "Unknown".into(),
-        message: String::new(),
-        started: started.unwrap_or(now),
-        finished: now,
     }
 }
 

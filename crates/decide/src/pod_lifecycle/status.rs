@@ -149,7 +149,7 @@ impl Ground<'_> {
             }
         }
         // A restart that is in work does not wait any more.
-        own.restart_back_off.until(exit.finished).filter(|until| *until > self.now && !own.starting)?;
+        own.restart_wait().filter(|until| *until > self.now && !own.starting)?;
         Some(("CrashLoopBackOff".into(), back_off_message(self.pod, container, own)))
     }
 

@@ -105,6 +105,17 @@ fn what_ends_is_restarted_as_the_policy_says() {
 }
 
 #[test]
+fn a_container_that_went_with_its_machine_is_started_at_once_however_often_that_happens() {
+    let mut own = exited(1);
+    for second in 0..5 {
+        own.run = Run::Exited(Exit::lost("id".into(), at(second), at(second)));
+        assert_eq!(steps(&plain("Always"), &facts(&[("a", own.clone())]), at(second)), "start a");
+        own.note_restart(at(second));
+    }
+    assert_eq!(own.restart_back_off, BackOff::default());
+}
+
+#[test]
 fn a_crashing_container_waits_longer_each_time_and_says_so() {
     let mut own = exited(1);
     let mut waits = Vec::new();

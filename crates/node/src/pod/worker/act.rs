@@ -165,10 +165,7 @@ impl Worker {
         let own = self.own(name);
         own.starting = true;
         let exited = own.exit().is_some();
-        // What waits after a crash grows with the attempt, not with the crash, as upstream has it.
-        if exited && own.failure.is_none() {
-            own.restart_back_off = own.restart_back_off.raise(now, RESTART_MAX_SECONDS);
-        }
+        own.note_restart(now);
         let restart = if exited { own.restarts + 1 } else { own.restarts };
         let starting = Starting {
             site: Arc::clone(&self.site),
@@ -483,16 +480,7 @@ impl Worker {
     fn lose(&mut self, name: &str) {
         let own = self.own(name);
         let Run::Running { id, since } = &own.run else { return };
-        let exit = Exit {
-            id: id.clone(),
-            code: 255,
-            signal: None,
-            reason: "Unknown".into(),
-            message: String::new(),
-            started: *since,
-            finished: Timestamp::now(),
-        };
-        own.run = Run::Exited(exit);
+        own.run = Run::Exited(Exit::lost(id.clone(), *since, Timestamp::now()));
         own.probed = <_>::default();
     }
 }
