@@ -12,6 +12,7 @@ pub mod lint;
 pub mod load;
 pub mod parse;
 pub mod print;
+pub mod provenance;
 pub mod release;
 pub mod render;
 pub mod schema;

@@ -6,7 +6,9 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
 
 #[path = "helm/programs.rs"]
 mod programs;
@@ -22,6 +24,9 @@ enum Answer {
     /// Zeros without end.
     Endless,
 }
+
+/// The tests share folders, whose names are in what the programs say.
+static ALONE: Mutex<()> = Mutex::new(());
 
 type Answers = Arc<BTreeMap<String, Answer>>;
 
@@ -91,7 +96,7 @@ fn answers(helm: &Path, address: &str) -> BTreeMap<String, Answer> {
     helm(&["package", "library", "-d", &place]);
     helm(&["repo", "index", &place]);
     let index = fs::read_to_string(folder.join("index.yaml")).expect("an index");
-    let mut answers = BTreeMap::new();
+    let mut answers = signed(&helm);
     for entry in fs::read_dir(&folder).expect("folder").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let bytes = fs::read(entry.path()).expect("file");
@@ -115,6 +120,62 @@ fn answers(helm: &Path, address: &str) -> BTreeMap<String, Answer> {
     let links = b"apiVersion: v1\nentries:\n  none:\n  - {apiVersion: v2, name: none, version: 1.0.0, urls: []}\n  bad:\n  - {name: bad, version: x}\n";
     answers.insert("/odd/index.yaml".to_owned(), Answer::Bytes(links.to_vec()));
     answers
+}
+
+/// Archives that keys signed, some of them altered since, and a repository of what the first of them signed.
+fn signed(helm: &dyn Fn(&[&str])) -> BTreeMap<String, Answer> {
+    let (folder, keys) = (scratch("signed"), sources().join("keys"));
+    let place = |name: &str| folder.join(name);
+    let (ring, passphrase) = (keys.join("secret.asc"), keys.join("passphrase"));
+    for (name, key) in
+        [("harbour", "Master"), ("pilot", "Pilot"), ("keeper", "Keeper"), ("sailor", "Sailor"), ("pirate", "Pirate")]
+    {
+        let words = ["--sign", "--key", key, "--keyring", &ring.to_string_lossy(), "--passphrase-file"];
+        let place = place(name).to_string_lossy().into_owned();
+        helm(&[&["package", "plain", "-d", &place][..], &words, &[&passphrase.to_string_lossy()]].concat());
+    }
+    helm(&["repo", "index", &place("harbour").to_string_lossy()]);
+    let archive = fs::read(place("harbour/plain-1.2.3.tgz")).expect("an archive");
+    let proof = fs::read_to_string(place("harbour/plain-1.2.3.tgz.prov")).expect("a provenance");
+    let put = |name: &str, archive: &[u8], proof: Option<&str>| {
+        let path = place(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("folder");
+        fs::write(&path, archive).expect("file");
+        proof.into_iter().for_each(|proof| fs::write(format!("{}.prov", path.display()), proof).expect("file"));
+    };
+    let mut other = archive.clone();
+    other.push(0);
+    put("tampered/plain-1.2.3.tgz", &other, Some(&proof));
+    put("renamed/other-1.2.3.tgz", &archive, Some(&proof));
+    put("unsigned/plain-1.2.3.tgz", &archive, None);
+    put("subkey/plain-1.2.3.tgz", &archive, Some(&fs::read_to_string(keys.join("subkey.prov")).expect("a provenance")));
+    put("reworded/plain-1.2.3.tgz", &archive, Some(&proof.replace("name: plain", "name: plain2")));
+    put("reworded/plain-1.3.0.tgz", &archive, Some(&format!("before\n{}\nafter", proof.replace("...\n", "... \t\r\n"))));
+    put("reworded/crds-0.1.0.tgz", &archive, Some(&proof.replace("Hash: SHA512", "Hash: CRC32")));
+    put("garbage/plain-1.2.3.tgz", &archive, Some("nothing"));
+    put("garbage/plain-1.3.0.tgz", &archive, Some(&proof[..proof.len() - 40]));
+    let named = fs::read_dir(place("harbour")).expect("folder").flatten().map(|entry| {
+        let name = format!("/signed/{}", entry.file_name().to_string_lossy());
+        (name, Answer::Bytes(fs::read(entry.path()).expect("file")))
+    });
+    named.collect()
+}
+
+/// The keys in the forms in which GnuPG keeps them, armored and not.
+fn put_keys(folder: &Path, home: &Path) {
+    copy(&sources().join("keys"), &folder.join("keys"));
+    for name in ["public", "secret"] {
+        let armored = fs::read_to_string(sources().join("keys").join(format!("{name}.asc"))).expect("keys");
+        let mut bytes = Vec::new();
+        for block in armored.split("-----BEGIN ").skip(1) {
+            let lines = block.lines().skip_while(|line| !line.is_empty()).skip(1);
+            let text: String = lines.take_while(|line| !line.starts_with(['=', '-'])).collect();
+            bytes.extend(base64::engine::general_purpose::STANDARD.decode(text).expect("armor"));
+        }
+        fs::write(folder.join("keys").join(format!("{name}.gpg")), bytes).expect("file");
+    }
+    fs::create_dir_all(home.join(".gnupg")).expect("folder");
+    fs::copy(sources().join("keys/pubring.kbx"), home.join(".gnupg/pubring.kbx")).expect("file");
 }
 
 /// An index with digests that fit nothing.
@@ -144,6 +205,8 @@ fn play(path: &Path, before: &[&str], lines: &[String], address: &str) -> (Vec<O
     let (folder, home) = (scratch("work"), scratch("home"));
     copy(&sources().join("charts"), &folder);
     copy(&sources().join("needing"), &folder);
+    put_keys(&folder, &home);
+    copy(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm-sources/signed"), &folder.join("signed"));
     for chart in fs::read_dir(sources().join("needing")).expect("folder").flatten() {
         let file = folder.join(chart.file_name()).join("Chart.yaml");
         let text = fs::read_to_string(&file).expect("a chart").replace("{server}", address);
@@ -164,12 +227,23 @@ fn play(path: &Path, before: &[&str], lines: &[String], address: &str) -> (Vec<O
 
 #[test]
 fn charts_come_and_go_as_with_helm() {
+    compare("sources.txt");
+}
+
+#[test]
+fn signed_charts_are_told_from_others_as_with_helm() {
+    compare("provenance.txt");
+}
+
+/// Plays a table by both programs.
+fn compare(table: &str) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let helm = helm();
     let ours = Path::new(env!("CARGO_BIN_EXE_coracle"));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     serve(listener, Arc::new(answers(&helm, &address)));
-    let table = fs::read_to_string(sources().join("sources.txt")).expect("the table").replace("{server}", &address);
+    let table = fs::read_to_string(sources().join(table)).expect("the table").replace("{server}", &address);
     let mut wrong = Vec::new();
     let mut count = 0;
     for group in table.split("\n\n") {
@@ -199,6 +273,7 @@ fn charts_come_and_go_as_with_helm() {
 
 #[test]
 fn hostile_repositories_are_refused_and_leave_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     serve(listener, Arc::new(answers(&helm(), &address)));

@@ -16,6 +16,7 @@ mod locate;
 mod options;
 mod package;
 mod post_render;
+mod prompt;
 mod provenance;
 mod pull;
 mod push;

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::chart_files::go_error;
 use super::fetch::{self, Access};
 use super::flags::Matches;
+use super::provenance::{self, Verified};
 use super::repositories::{self, Entry, Index};
 use super::{Fault, atomic, registry, settings};
 
@@ -179,26 +181,48 @@ impl Source {
     }
 
     /// The archive in a folder, under its own name.
-    pub(super) fn to_folder(&self, matches: &Matches, folder: &Path) -> Result<PathBuf, Fault> {
-        let bytes = self.bytes(matches)?;
+    pub(super) fn to_folder(&self, bytes: &[u8], folder: &Path) -> Result<PathBuf, Fault> {
         let path = folder.join(self.file_name()?);
         if !folder.as_os_str().is_empty() && !folder.is_dir() {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             return Err(Fault::new(format!("open {}: no such file or directory", folder.join(format!("{name}-")).display())));
         }
-        atomic::write(&path, &bytes, 0o644)?;
+        atomic::write(&path, bytes, 0o644)?;
         Ok(path)
     }
 
     /// What stands beside the archive: its provenance.
     pub(super) fn proof(&self, matches: &Matches) -> Result<Vec<u8>, Fault> {
-        let address = format!("{}.prov", self.address);
-        let found = if self.address.starts_with("oci://") {
-            registry::pull(matches, &self.address, &self.access, true)
-        } else {
-            fetch::get(&address, &self.access, ARCHIVES, fetch::FILE_BYTES_MAX)
+        if self.address.starts_with("oci://") {
+            return registry::pull(matches, &self.address, &self.access, true);
+        }
+        fetch::get(&format!("{}.prov", self.address), &self.access, ARCHIVES, fetch::FILE_BYTES_MAX)
+    }
+
+    /// Checks an archive by what stands beside it; gives that, too.
+    pub(super) fn verified(&self, matches: &Matches, archive: &[u8]) -> Result<(Vec<u8>, Verified), Fault> {
+        let proof = self.proof(matches).map_err(|_| self.unproven())?;
+        let verified = provenance::verify(matches, archive, &proof, &self.file_name()?)?;
+        Ok((proof, verified))
+    }
+
+    /// The same, by the provenance in the cache; fetched where it is not there.
+    pub(super) fn verify_kept(&self, matches: &Matches, path: &Path) -> Result<Verified, Fault> {
+        let archive = fs::read(path).map_err(|error| Fault::new(go_error("open", path, &error)))?;
+        let kept = path.with_extension("prov");
+        let proof = match fs::read(&kept) {
+            Ok(proof) => proof,
+            Err(_) => {
+                let proof = self.proof(matches).map_err(|_| self.unproven())?;
+                atomic::write(&kept, &proof, 0o644)?;
+                proof
+            }
         };
-        found.map_err(|_| Fault::new(format!("failed to fetch provenance {address:?}")))
+        provenance::verify(matches, &archive, &proof, &self.file_name()?)
+    }
+
+    fn unproven(&self) -> Fault {
+        Fault::new(format!("failed to fetch provenance {:?}", format!("{}.prov", self.address)))
     }
 
     /// The name of the archive's file; never one that leads elsewhere.

@@ -55,8 +55,7 @@ pub(super) fn locate(matches: &Matches, reference: &str) -> Result<PathBuf, Faul
     let source = source(matches, name, &version)?;
     let path = source.to_cache(matches)?;
     if matches.flag("verify") {
-        let proof = source.proof(matches)?;
-        provenance::verify(matches, &path, &proof, &source.file_name()?)?;
+        source.verify_kept(matches, &path)?;
     }
     Ok(path)
 }

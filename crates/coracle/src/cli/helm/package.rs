@@ -7,6 +7,7 @@ use chart::load::archive;
 use chart::semver::Version;
 
 use super::flags::{Flag, Kind, Matches, of, switch};
+use super::provenance::Signer;
 use super::supply::Supply;
 use super::{Done, Fault, chart_files};
 use crate::output;
@@ -15,7 +16,7 @@ pub(super) const FLAGS: &[Flag] = &[
     switch("sign", "use a PGP private key to sign this package"),
     of(Kind::Text, "key", "name of the key to use when signing. Used if --sign is true"),
     of(Kind::Text, "keyring", "location of a public keyring"),
-    of(Kind::Text, "passphrase-file", "location of a file which contains the passphrase for the signing key"),
+    of(Kind::Text, "passphrase-file", "location of a file which contains the passphrase for the signing key. Use \"-\" in order to read from stdin."),
     of(Kind::Text, "version", "set the version on the chart to this semver version"),
     of(Kind::Text, "app-version", "set the appVersion on the chart to this version"),
     of(Kind::Text, "destination", "location to write the chart.").short('d').default("."),
@@ -26,11 +27,7 @@ pub(super) fn run(matches: &Matches) -> Done {
     if matches.arguments.is_empty() {
         return Err(Fault::new("need at least one argument, the path to the chart"));
     }
-    if matches.flag("sign") {
-        let text =
-            if matches.text("key").is_empty() { "--key is required for signing a package" } else { "charts are not signed yet" };
-        return Err(Fault::new(text));
-    }
+    let signer = if matches.flag("sign") { Some(Signer::new(matches)?) } else { None };
     for argument in &matches.arguments {
         let path = Path::new(argument);
         fs::metadata(path).map_err(|error| Fault::new(chart_files::go_error("stat", path, &error)))?;
@@ -39,6 +36,9 @@ pub(super) fn run(matches: &Matches) -> Done {
             Supply::new(matches, &folder, true)?.update()?;
         }
         let target = package(matches, path)?;
+        if let Some(signer) = &signer {
+            signer.sign(&target)?;
+        }
         output::line(&format!("Successfully packaged chart and saved it to: {}", target.display()));
     }
     Ok(())

@@ -7,8 +7,11 @@ use chart::chart::{File, Metadata};
 use chart::load::archive;
 
 use super::chart_files::go_error;
+use super::download::Source;
 use super::flags::{Flag, Kind, Matches, of, switch};
+use super::provenance::Verified;
 use super::{Done, Fault, atomic, fetch, locate, provenance};
+use crate::output;
 
 /// Its own flags.
 pub(super) const FLAGS: &[Flag] = &[
@@ -32,19 +35,15 @@ pub(super) fn run(matches: &Matches) -> Done {
 fn pull(matches: &Matches, reference: &str) -> Done {
     let source = locate::source(matches, reference, &locate::version(matches))?;
     let destination = PathBuf::from(matches.text("destination"));
-    if !matches.flag("untar") {
-        let saved = source.to_folder(matches, &destination)?;
-        if matches.flag("verify") || matches.flag("prov") {
-            keep_proof(matches, reference, &source, &saved).inspect_err(|_| {
-                let _ = fs::remove_file(&saved);
-            })?;
-        }
-        return Ok(());
-    }
     let bytes = source.bytes(matches)?;
-    if matches.flag("verify") {
-        let kept = source.to_cache(matches)?;
-        provenance::verify(matches, &kept, &source.proof(matches)?, &source.file_name()?)?;
+    let proven = prove(matches, reference, &source, &bytes)?;
+    if !matches.flag("untar") {
+        let saved = source.to_folder(&bytes, &destination)?;
+        if let Some(proof) = &proven.proof {
+            atomic::write(&provenance::proof_of(&saved), proof, 0o644)?;
+        }
+        proven.say();
+        return Ok(());
     }
     let folder = match Path::new(matches.text("untardir")) {
         absolute if absolute.is_absolute() => absolute.to_owned(),
@@ -56,23 +55,42 @@ fn pull(matches: &Matches, reference: &str) -> Done {
         let text = format!("failed to untar: a file or directory with the name {} already exists", wanted.display());
         return Err(Fault::new(text));
     }
-    expand(&folder, &bytes)
+    expand(&folder, &bytes)?;
+    proven.say();
+    Ok(())
 }
 
-fn keep_proof(matches: &Matches, reference: &str, source: &super::download::Source, saved: &Path) -> Done {
-    let proof = match source.proof(matches) {
-        Ok(proof) => proof,
-        Err(fault) if matches.flag("verify") => return Err(fault),
-        Err(fault) => {
-            crate::output::line(&format!("WARNING: Verification not found for {reference}: {}", fault.text));
-            return Ok(());
-        }
-    };
-    let name = saved.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if matches.flag("verify") {
-        provenance::verify(matches, saved, &proof, &name)?;
+/// What is known of an archive's origin.
+#[derive(Default)]
+struct Proven {
+    proof: Option<Vec<u8>>,
+    verified: Option<Verified>,
+    warning: Option<String>,
+}
+
+impl Proven {
+    fn say(&self) {
+        self.warning.iter().for_each(|text| output::line(text));
+        self.verified.iter().for_each(Verified::say);
     }
-    atomic::write(&saved.with_file_name(format!("{name}.prov")), &proof, 0o644)
+}
+
+/// Checks an archive before anything of it is written, or asks for its provenance alone.
+fn prove(matches: &Matches, reference: &str, source: &Source, bytes: &[u8]) -> Result<Proven, Fault> {
+    if matches.flag("verify") {
+        let (proof, verified) = source.verified(matches, bytes)?;
+        return Ok(Proven { proof: Some(proof), verified: Some(verified), warning: None });
+    }
+    if !matches.flag("prov") {
+        return Ok(Proven::default());
+    }
+    Ok(match source.proof(matches) {
+        Ok(proof) => Proven { proof: Some(proof), ..Proven::default() },
+        Err(fault) => {
+            let warning = format!("WARNING: Verification not found for {reference}: {}", fault.text);
+            Proven { warning: Some(warning), ..Proven::default() }
+        }
+    })
 }
 
 fn clean(path: &Path) -> PathBuf {

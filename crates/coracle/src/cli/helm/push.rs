@@ -6,7 +6,7 @@ use std::path::Path;
 use super::fetch::Access;
 use super::flags::{Flag, Kind, Matches, of, switch};
 use super::registry::{self, Parcel};
-use super::{Done, Fault, chart_files, credentials};
+use super::{Done, Fault, chart_files, credentials, prompt};
 use crate::output;
 
 /// Flags of `push`.
@@ -62,16 +62,7 @@ pub(super) fn run(matches: &Matches) -> Done {
 
 pub(super) fn login(matches: &Matches) -> Done {
     let host = matches.argument(0);
-    let name = matches.text("username").to_owned();
-    let mut password = matches.text("password").to_owned();
-    if matches.flag("password-stdin") {
-        password = std::io::read_to_string(std::io::stdin())?;
-        password.truncate(password.trim_end_matches('\n').trim_end_matches('\r').len());
-    } else if password.is_empty() {
-        return Err(Fault::new(if name.is_empty() { "token required" } else { "password required" }));
-    } else {
-        output::remark("level=WARN msg=\"using --password via the CLI is insecure. Use --password-stdin\"");
-    }
+    let (name, password) = who(matches)?;
     if let Some((registry, _)) = host.split_once('/') {
         output::remark(&format!(
             "level=WARN msg=\"registry login currently only supports registry hostname, not a repository path\" host={host} suggested={registry}"
@@ -83,6 +74,29 @@ pub(super) fn login(matches: &Matches) -> Done {
     credentials::keep(matches, host, &access.username, &access.password)?;
     output::line("Login Succeeded");
     Ok(())
+}
+
+/// The name and the password or token, from the command line, the standard input or a person.
+fn who(matches: &Matches) -> Result<(String, String), Fault> {
+    let mut name = matches.text("username").to_owned();
+    if matches.flag("password-stdin") {
+        return Ok((name, prompt::piped()?));
+    }
+    let password = matches.text("password").to_owned();
+    if !password.is_empty() {
+        output::remark("level=WARN msg=\"using --password via the CLI is insecure. Use --password-stdin\"");
+        return Ok((name, password));
+    }
+    if name.is_empty() {
+        prompt::shown("Username: ")?.trim().clone_into(&mut name);
+    }
+    let what = if name.is_empty() { "Token" } else { "Password" };
+    let password = prompt::hidden(&format!("{what}: "))?;
+    output::line("");
+    if password.is_empty() {
+        return Err(Fault::new(format!("{} required", what.to_lowercase())));
+    }
+    Ok((name, password))
 }
 
 pub(super) fn logout(matches: &Matches) -> Done {

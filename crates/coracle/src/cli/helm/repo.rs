@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::flags::{Flag, Kind, Matches, of, switch};
 use super::repositories::{self, Entry, Index, Offer, known, remember};
 use super::tables::table;
-use super::{Done, Fault, atomic, chart_files, fetch, settings};
+use super::{Done, Fault, atomic, chart_files, fetch, prompt, settings};
 use crate::output;
 
 pub(super) const LIST_FLAGS: &[Flag] = &[
@@ -121,12 +121,13 @@ fn asked(matches: &Matches) -> Result<Entry, Fault> {
     let text = |flag: &str| matches.text(flag).to_owned();
     let mut password = text("password");
     if !matches.text("username").is_empty() && password.is_empty() {
-        if !matches.flag("password-stdin") {
-            output::line("Password: ");
-            return Err(Fault::new("inappropriate ioctl for device"));
-        }
-        password = std::io::read_to_string(std::io::stdin())?;
-        password.truncate(password.trim_end_matches('\n').trim_end_matches('\r').len());
+        password = if matches.flag("password-stdin") {
+            prompt::piped()?
+        } else {
+            let typed = prompt::hidden("Password: ");
+            output::line("");
+            typed?
+        };
     }
     Ok(Entry {
         name: matches.argument(0).to_owned(),

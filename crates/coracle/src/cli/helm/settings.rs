@@ -114,12 +114,15 @@ pub(super) fn registry_config(matches: &Matches) -> PathBuf {
     chosen(matches, "registry-config", "HELM_REGISTRY_CONFIG", otherwise)
 }
 
-/// The file of public keys.
-pub(super) fn keyring(matches: &Matches, name: &str) -> PathBuf {
+/// The file of keys: GnuPG's old one, unless only its new one is there.
+pub(super) fn keyring(matches: &Matches) -> PathBuf {
     if matches.said("keyring") {
         return PathBuf::from(matches.text("keyring"));
     }
-    env::var_os("GNUPGHOME").filter(|path| !path.is_empty()).map_or_else(|| home().join(".gnupg"), PathBuf::from).join(name)
+    let folder = env::var_os("GNUPGHOME").map_or_else(|| home().join(".gnupg"), PathBuf::from);
+    let (old, new) = (folder.join("pubring.gpg"), folder.join("pubring.kbx"));
+    let missing = |path: &Path| fs::metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    if missing(&old) && !missing(&new) { new } else { old }
 }
 
 /// The namespace that is meant.

@@ -17,7 +17,7 @@ use super::download::{self, same};
 use super::fetch::Access;
 use super::flags::{Flag, Kind, Matches, of, switch};
 use super::repositories::{self, Entry, Index};
-use super::{Done, Fault, atomic, dependency, registry, repo, settings};
+use super::{Done, Fault, atomic, dependency, provenance, registry, repo, settings};
 use crate::output;
 use lock::{check_here, digest, hashed};
 
@@ -32,12 +32,27 @@ pub(super) const FLAGS: &[Flag] = &[
 const LOCK_OLD: &str = "the lock file (Chart.lock) is out of sync with the dependencies file (Chart.yaml). Please update the dependencies with 'helm dependency update'";
 const LOCK_OLD_V1: &str = "the lock file (requirements.lock) is out of sync with the dependencies file (requirements.yaml). Please update the dependencies";
 
+/// Whether somebody has to have signed what is fetched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Unasked,
+    WhereThere,
+    Always,
+}
+
 pub(super) fn update(matches: &Matches) -> Done {
-    Supply::new(matches, Path::new(matches.arguments.first().map_or(".", String::as_str)), false)?.update()
+    asked(matches, Proof::Always)?.update()
 }
 
 pub(super) fn build(matches: &Matches) -> Done {
-    Supply::new(matches, Path::new(matches.arguments.first().map_or(".", String::as_str)), false)?.build()
+    asked(matches, Proof::WhereThere)?.build()
+}
+
+/// The folder that a command line names.
+fn asked(matches: &Matches, proof: Proof) -> Result<Supply<'_>, Fault> {
+    let folder = Path::new(matches.arguments.first().map_or(".", String::as_str));
+    let proof = if matches.flag("verify") { proof } else { Proof::Unasked };
+    Ok(Supply { proof, ..Supply::new(matches, folder, false)? })
 }
 
 /// One chart's folder, being supplied.
@@ -48,6 +63,7 @@ pub(super) struct Supply<'m> {
     known: Vec<Entry>,
     cache: PathBuf,
     quiet: bool,
+    proof: Proof,
 }
 
 fn clean(path: &Path) -> PathBuf {
@@ -68,7 +84,7 @@ impl<'m> Supply<'m> {
         }
         let chart = dependency::load(&folder)?;
         let known = repositories::known(&settings::repository_config(matches))?;
-        Ok(Self { matches, folder, chart, known, cache: settings::repository_cache(matches), quiet })
+        Ok(Self { matches, folder, chart, known, cache: settings::repository_cache(matches), quiet, proof: Proof::Unasked })
     }
 
     fn say(&self, text: &str) {
@@ -342,16 +358,22 @@ impl<'m> Supply<'m> {
         }
         self.say(&format!("Downloading {} from repo {}", it.name, it.repository));
         let failed = |fault: Fault| Fault::new(format!("could not download {address}: {}", fault.text));
-        let mut source = download::resolve(self.matches, &address, "", Access::of(self.matches)).map_err(failed)?;
+        // Names and passwords of the command line are for registries; repositories have their own.
+        let access = if address.starts_with("oci://") { Access::of(self.matches) } else { Access::default() };
+        let mut source = download::resolve(self.matches, &address, "", access).map_err(failed)?;
         source.expect_digest(&digest);
-        let saved = source.to_folder(self.matches, beside).map_err(failed)?;
-        if self.matches.flag("verify") {
-            let name = source.file_name()?;
-            source
-                .proof(self.matches)
-                .and_then(|proof| super::provenance::verify(self.matches, &saved, &proof, &name))
-                .map_err(failed)?;
+        let bytes = source.bytes(self.matches).map_err(failed)?;
+        match self.proof {
+            Proof::Unasked => {}
+            Proof::Always => source.verified(self.matches, &bytes).map(|_| ()).map_err(failed)?,
+            Proof::WhereThere => match source.proof(self.matches) {
+                Ok(proof) => {
+                    provenance::verify(self.matches, &bytes, &proof, &source.file_name()?).map(|_| ()).map_err(failed)?;
+                }
+                Err(fault) => self.say(&format!("WARNING: Verification not found for {address}: {}", fault.text)),
+            },
         }
+        source.to_folder(&bytes, beside).map_err(failed)?;
         fetched.push(address);
         Ok(())
     }

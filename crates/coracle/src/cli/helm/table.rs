@@ -2,7 +2,7 @@
 
 use super::flags::{Arity, Matches, Verb};
 use super::{
-    Done, create, dependency, lint, list, locate, options, package, pull, push, release, repo, report, search, settings, show,
+    Done, create, dependency, lint, list, locate, options, package, provenance, pull, push, release, repo, report, search, settings, show,
     supply, template, version,
 };
 
@@ -199,6 +199,16 @@ pub(super) const VERBS: &[Verb] = &[
             locate::ACCESS_FLAGS,
         ],
         run: release::upgrade,
+        children: &[],
+    },
+    Verb {
+        name: "verify",
+        aliases: &[],
+        usage: "helm verify PATH [flags]",
+        short: "verify that a chart at the given path has been signed and is valid",
+        arity: Arity::Exactly(1),
+        flags: &[provenance::FLAGS],
+        run: provenance::run,
         children: &[],
     },
     Verb {
