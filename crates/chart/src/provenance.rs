@@ -150,21 +150,21 @@ mod tests {
     const SEAL: &str = "-----BEGIN PGP SIGNATURE-----\n\nwsD=\n-----END PGP SIGNATURE-----\n";
 
     fn metadata() -> Metadata {
-        Metadata {
-            api_version: "v2".to_owned(),
-            name: "plain".to_owned(),
-            version: "1.2.3".to_owned(),
-            ..Metadata::default()
-        }
+        Metadata { api_version: "v2".to_owned(), name: "plain".to_owned(), version: "1.2.3".to_owned(), ..Metadata::default() }
     }
 
     #[test]
     fn a_statement_is_about_the_archive_that_it_was_made_of_alone() {
         let text = statement(&metadata(), "plain-1.2.3.tgz", b"archive").expect("a statement");
-        assert!(text.starts_with("apiVersion: v2\nname: plain\nversion: 1.2.3\n\n...\nfiles:\n  plain-1.2.3.tgz: sha256:"), "{text}");
+        assert!(
+            text.starts_with("apiVersion: v2\nname: plain\nversion: 1.2.3\n\n...\nfiles:\n  plain-1.2.3.tgz: sha256:"),
+            "{text}"
+        );
         assert_eq!(check(&text, "plain-1.2.3.tgz", b"archive").expect("it fits"), sum(b"archive"));
         let refused = |text: &str, name, archive| check(text, name, archive).expect_err("refused").to_string();
-        assert!(refused(&text, "plain-1.2.3.tgz", b"other").starts_with("sha256 sum does not match for plain-1.2.3.tgz: \"sha256:"));
+        assert!(
+            refused(&text, "plain-1.2.3.tgz", b"other").starts_with("sha256 sum does not match for plain-1.2.3.tgz: \"sha256:")
+        );
         assert!(refused(&text, "other.tgz", b"archive").ends_with("a file named \"other.tgz\""));
         assert_eq!(refused("name: x\n", "x", b""), "message block must have at least two parts");
     }

@@ -16,7 +16,11 @@ pub(super) const FLAGS: &[Flag] = &[
     switch("sign", "use a PGP private key to sign this package"),
     of(Kind::Text, "key", "name of the key to use when signing. Used if --sign is true"),
     of(Kind::Text, "keyring", "location of a public keyring"),
-    of(Kind::Text, "passphrase-file", "location of a file which contains the passphrase for the signing key. Use \"-\" in order to read from stdin."),
+    of(
+        Kind::Text,
+        "passphrase-file",
+        "location of a file which contains the passphrase for the signing key. Use \"-\" in order to read from stdin.",
+    ),
     of(Kind::Text, "version", "set the version on the chart to this semver version"),
     of(Kind::Text, "app-version", "set the appVersion on the chart to this version"),
     of(Kind::Text, "destination", "location to write the chart.").short('d').default("."),

@@ -124,16 +124,15 @@ impl<'m> Signer<'m> {
         let owner = owner.ok_or_else(|| Fault::new("private key not found"))?;
         owner.secret()?;
         let passphrase = if owner.is_locked() { self.passphrase_of(owner)? } else { String::new() };
-        let chart = chart_files::load(path)
-            .map_err(|fault| Fault::new(format!("failed to load chart for signing: {}", fault.text)))?;
+        let chart =
+            chart_files::load(path).map_err(|fault| Fault::new(format!("failed to load chart for signing: {}", fault.text)))?;
         let archive = fs::read(path)
             .map_err(|error| Fault::new(format!("failed to read chart archive: {}", go_error("open", path, &error))))?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let text = statement(&chart.metadata, &name, &archive)?;
         let signature = owner.sign(&canonical(&text), &passphrase)?;
         let proof = proof_of(path);
-        fs::write(&proof, enclose(&text, "SHA512", &signature))
-            .map_err(|error| Fault::new(go_error("open", &proof, &error)))
+        fs::write(&proof, enclose(&text, "SHA512", &signature)).map_err(|error| Fault::new(go_error("open", &proof, &error)))
     }
 
     fn passphrase_of(&self, owner: &Owner) -> Result<String, Fault> {

@@ -2,8 +2,8 @@
 
 use super::flags::{Arity, Matches, Verb};
 use super::{
-    Done, create, dependency, lint, list, locate, options, package, provenance, pull, push, release, repo, report, search, settings, show,
-    supply, template, version,
+    Done, create, dependency, lint, list, locate, options, package, provenance, pull, push, release, repo, report, search,
+    settings, show, supply, template, version,
 };
 
 const fn group(name: &'static str, usage: &'static str, short: &'static str, children: &'static [Verb]) -> Verb {

@@ -243,9 +243,9 @@ impl Owner {
 
     /// The secret part, where it is in the ring.
     pub(super) fn secret(&self) -> Result<&SecretKey, Fault> {
-        self.secret.as_ref().ok_or_else(|| {
-            Fault::new("provided key is not a private key. Try providing a keyring with secret keys")
-        })
+        self.secret
+            .as_ref()
+            .ok_or_else(|| Fault::new("provided key is not a private key. Try providing a keyring with secret keys"))
     }
 
     /// Whether it takes a passphrase to sign.
