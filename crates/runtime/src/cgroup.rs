@@ -209,8 +209,11 @@ pub fn kill(path: &str) -> io::Result<()> {
         if handles.is_empty() {
             return Ok(());
         }
-        for handle in &handles {
-            let _ = pidfd_send_signal(handle, Signal::KILL);
+        // All stand still before the first one ends: none sees another's end, notes it or acts on it.
+        for signal in [Signal::STOP, Signal::KILL] {
+            for handle in &handles {
+                let _ = pidfd_send_signal(handle, signal);
+            }
         }
         // A killed process may still have a child that it made in the last moment: look again until there is none.
         for handle in &handles {

@@ -225,6 +225,8 @@ pub struct Exit {
     pub code: i32,
     /// The signal that ended it.
     pub signal: Option<i32>,
+    /// Nobody saw how it ended: the machine went with it.
+    pub unseen: bool,
     /// Whether the kernel killed one of its processes for want of memory.
     pub oom_killed: bool,
     /// When its program was started.

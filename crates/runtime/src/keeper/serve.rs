@@ -169,6 +169,10 @@ impl Keeper {
                 self.ending = true;
             }
         }
+        self.take_ended();
+    }
+
+    fn take_ended(&mut self) {
         while let Some((pid, ticks, code)) = reap() {
             match self.kept.iter_mut().find(|process| process.state.pid == Some(pid)) {
                 Some(process) => process.ended(code, Instant::now()),
@@ -236,7 +240,7 @@ impl Keeper {
         }
     }
 
-    /// Ends a process and all of its cgroup at once, as a power cut would.
+    /// Ends a process and all of its cgroup at once, as a power cut would: nobody sees how any of it ended.
     fn kill(&mut self, name: &str) -> Answer {
         let Some(process) = self.kept.iter_mut().find(|process| process.state.name == name) else {
             return Answer::Refused(format!("there is no {name}"));
@@ -244,8 +248,14 @@ impl Keeper {
         process.wish = Wish::Stay;
         process.due = None;
         process.signal(libc::SIGKILL);
-        match process.program.kill_cgroup.as_deref().map_or(Ok(()), cgroup::kill) {
-            Ok(()) => Answer::Done,
+        let Some(path) = process.program.kill_cgroup.clone() else { return Answer::Done };
+        let killed = cgroup::processes(&path).and_then(|processes| cgroup::kill(&path).map(|()| processes));
+        self.take_ended();
+        match killed {
+            Ok(processes) => {
+                self.orphans.retain(|(pid, ..)| !processes.contains(pid));
+                Answer::Done
+            }
             Err(error) => Answer::Refused(error.to_string()),
         }
     }

@@ -21,9 +21,6 @@ use crate::{
     supervise::record::{self, Alive, Ended},
 };
 
-/// What is known of a container whose end nobody saw.
-const UNSEEN: Ended = Ended::Code(255);
-
 /// A container that was started. A clone is the same container; dropping the handle ends nothing.
 #[derive(Clone)]
 pub struct Container(pub(super) Arc<Inner>);
@@ -77,7 +74,7 @@ impl Container {
     pub async fn wait(&self) -> Exit {
         let mut exit = self.0.exit.subscribe();
         let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
-        ended.unwrap_or_else(|| self.exit_of(UNSEEN, SystemTime::now()))
+        ended.unwrap_or_else(|| self.exit_of(Ended::Unseen, SystemTime::now()))
     }
 
     /// How it ended, if it has.
@@ -107,6 +104,7 @@ impl Container {
         Exit {
             code: ended.code(),
             signal: ended.signal(),
+            unseen: ended == Ended::Unseen,
             oom_killed: cgroup::oom_kills(&self.0.cgroup) > 0,
             started: self.0.alive.started,
             finished,
@@ -147,7 +145,7 @@ impl Container {
         let seen = inner.handle.as_ref().and_then(|handle| take_code(handle).or_else(|| code_of_gone(handle)));
         let ended = match seen {
             Some(ended) => ended,
-            None => crate::keeper::orphan(inner.alive.pid, inner.alive.ticks).await.unwrap_or(UNSEEN),
+            None => crate::keeper::orphan(inner.alive.pid, inner.alive.ticks).await.unwrap_or(Ended::Unseen),
         };
         let _ = record::write_exit(&inner.folder, ended, inner.alive.started, now);
         (ended, now)

@@ -24,7 +24,12 @@ pub(crate) enum Ended {
     Code(i32),
     /// By a signal.
     Signal(i32),
+    /// Nobody saw how: everything that could have seen it ended with it.
+    Unseen,
 }
+
+/// Stands for the signal in the note of an end that nobody saw.
+const UNSEEN: i32 = -1;
 
 impl Ended {
     /// From what `waitpid` says, or the kernel's exit code of a process handle, which has the same form.
@@ -37,13 +42,14 @@ impl Ended {
         match self {
             Self::Code(code) => code,
             Self::Signal(signal) => 128 + signal,
+            Self::Unseen => 255,
         }
     }
 
     /// The signal.
     pub fn signal(self) -> Option<i32> {
         match self {
-            Self::Code(_) => None,
+            Self::Code(_) | Self::Unseen => None,
             Self::Signal(signal) => Some(signal),
         }
     }
@@ -107,7 +113,7 @@ pub(crate) fn write_exit(folder: &Path, ended: Ended, started: SystemTime, finis
     if folder.join("exit").exists() {
         return Ok(());
     }
-    let signal = ended.signal().unwrap_or_default();
+    let signal = if ended == Ended::Unseen { UNSEEN } else { ended.signal().unwrap_or_default() };
     replace(folder, "exit", &format!("{} {signal} {} {}", ended.code(), nanos(started), nanos(finished)))
 }
 
@@ -117,7 +123,11 @@ pub(crate) fn read_exit(folder: &Path) -> Option<(Ended, SystemTime, SystemTime)
     let mut words = text.split(' ');
     let code = words.next()?.parse().ok()?;
     let signal: i32 = words.next()?.parse().ok()?;
-    let ended = if signal == 0 { Ended::Code(code) } else { Ended::Signal(signal) };
+    let ended = match signal {
+        0 => Ended::Code(code),
+        UNSEEN => Ended::Unseen,
+        signal => Ended::Signal(signal),
+    };
     Some((ended, time(words.next()?)?, time(words.next()?)?))
 }
 

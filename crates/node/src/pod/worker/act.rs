@@ -404,7 +404,22 @@ impl Worker {
     }
 
     fn ended(&mut self, name: &str, id: &str, exit: &runtime::container::Exit) {
+        let exit = self.told_of(name, id, exit);
+        let own = self.own(name);
+        own.run = Run::Exited(exit);
+        own.stopping = None;
+        own.probed = <_>::default();
+        own.hook_failed = false;
+    }
+
+    /// An end as the status tells it.
+    fn told_of(&self, name: &str, id: &str, exit: &runtime::container::Exit) -> Exit {
         let time = |time: std::time::SystemTime| Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+        let (started, finished) = (time(exit.started), time(exit.finished));
+        let whole_id = format!("{}-{id}", self.uid);
+        if exit.unseen {
+            return Exit::lost(whole_id, started, finished);
+        }
         let reason = match exit {
             exit if exit.oom_killed => "OOMKilled",
             exit if exit.code == 0 => "Completed",
@@ -414,20 +429,7 @@ impl Worker {
         let spec = self.spec_of(name);
         let logs = self.site.log_folder(&self.pod, name).join(format!("{restart}.log"));
         let message = last_words::of(&self.folder, spec.as_ref(), name, restart, exit.code, &logs);
-        let exit = Exit {
-            id: format!("{}-{id}", self.uid),
-            code: exit.code,
-            signal: exit.signal,
-            reason: reason.into(),
-            message,
-            started: time(exit.started),
-            finished: time(exit.finished),
-        };
-        let own = self.own(name);
-        own.run = Run::Exited(exit);
-        own.stopping = None;
-        own.probed = <_>::default();
-        own.hook_failed = false;
+        Exit { id: whole_id, code: exit.code, signal: exit.signal, reason: reason.into(), message, started, finished }
     }
 
     /// Takes up the containers that an earlier agent started.
