@@ -10,6 +10,8 @@ ARCH := $(shell uname -m)
 PLATFORM = $(ARCH)-unknown-linux-gnu
 # Functions that came out the same are kept once: generic code has many.
 STATIC = RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C link-arg=-Wl,--icf=all"
+# All tests and, since tests run them, the programs: libraries are then built once, with one set of features.
+TEST_BUILD = $(CARGO) test --workspace --locked --no-run
 RELEASE = $(CARGO_TARGET_DIR)/$(PLATFORM)/release
 CORACLE = $(OUT)/bin/coracle
 DEMO_DATA ?= /var/lib/coracle-demo
@@ -39,7 +41,7 @@ images: build tools-images ## the images of Redis and of the session app, from D
 	images/build $(OUT)
 
 test: tools-build tools-images tools-test kubectl ## every test; as root also those that need the kernel
-	$(CARGO) build --locked -p coracle -p session
+	$(TEST_BUILD)
 	images/build $(OUT) $(CARGO_TARGET_DIR)/debug/session
 	PATH="$(CURDIR)/$(OUT)/bin:$$PATH" $(CARGO) test --workspace --locked
 
@@ -47,7 +49,7 @@ conformance: build tools-images ## upstream's conformance suite; FOCUS=pattern f
 	$(MAKE) -C conformance run CORACLE=$(CURDIR)/$(CORACLE)
 
 quick: tools-images ## a part of it, against the program that was built for tests
-	$(CARGO) build --locked -p coracle
+	$(TEST_BUILD)
 	$(MAKE) -C conformance quick CORACLE=$(CARGO_TARGET_DIR)/debug/coracle
 
 bench: build images tools-test kubectl ## measure, beside upstream's API server in the same run; ONLY=row for one row
