@@ -54,8 +54,8 @@ quick: tools-images ## a part of it, against the program that was built for test
 
 bench: build images tools-test kubectl ## measure, beside upstream's API server in the same run; ONLY=row for one row
 	$(MAKE) -C conformance upstream
-	$(CARGO) build --release --locked -p bench
-	PATH="$(CURDIR)/$(OUT)/bin:$$PATH" CORACLE_BIN=$(CURDIR)/$(CORACLE) $(CARGO_TARGET_DIR)/release/bench --upstream $(OUT)/conformance/bin $(if $(ONLY),--only $(ONLY))
+	$(STATIC) $(CARGO) build --release --locked --target $(PLATFORM) -p bench
+	PATH="$(CURDIR)/$(OUT)/bin:$$PATH" CORACLE_BIN=$(CURDIR)/$(CORACLE) $(RELEASE)/bench --upstream $(OUT)/conformance/bin $(if $(ONLY),--only $(ONLY))
 
 releases-upstream: ## releases that Helm and Coracle hand to each other, against upstream's API server and etcd
 	$(MAKE) -C conformance upstream
