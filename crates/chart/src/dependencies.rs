@@ -1,6 +1,6 @@
 //! Which subcharts are on, under which names, and what of their values their parents take. It never fetches charts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json};
 
@@ -56,25 +56,28 @@ fn rename(chart: &mut Chart) {
     let asked = |subchart: &Chart, dependency: &Dependency| {
         subchart.name() == dependency.name && fits(&dependency.version, &subchart.metadata.version)
     };
-    let mut subcharts: Vec<Chart> = chart
-        .dependencies
-        .iter()
-        .filter(|subchart| !chart.metadata.dependencies.iter().any(|dependency| asked(subchart, dependency)))
-        .cloned()
-        .collect();
-    for dependency in &mut chart.metadata.dependencies {
-        if let Some(found) = chart.dependencies.iter().find(|subchart| asked(subchart, dependency)) {
-            let mut subchart = found.clone();
+    let dependencies = &mut chart.metadata.dependencies;
+    let first = |dependency: &Dependency| chart.dependencies.iter().position(|subchart| asked(subchart, dependency));
+    let wanted: Vec<Option<usize>> = dependencies.iter().map(first).collect();
+    let (asked, mut subcharts): (Vec<_>, Vec<_>) = std::mem::take(&mut chart.dependencies)
+        .into_iter()
+        .enumerate()
+        .partition(|(_, subchart)| dependencies.iter().any(|dependency| asked(subchart, dependency)));
+    let mut asked: BTreeMap<usize, Chart> = asked.into_iter().collect();
+    for (at, dependency) in dependencies.iter_mut().enumerate() {
+        let again = wanted[at + 1..].contains(&wanted[at]);
+        let found = wanted[at].and_then(|place| if again { asked.get(&place).cloned() } else { asked.remove(&place) });
+        if let Some(mut subchart) = found {
             if !dependency.alias.is_empty() {
                 subchart.metadata.name.clone_from(&dependency.alias);
             }
-            subcharts.push(subchart);
+            subcharts.push((at, subchart));
         }
         if !dependency.alias.is_empty() {
             dependency.name.clone_from(&dependency.alias);
         }
     }
-    chart.dependencies = subcharts;
+    chart.dependencies = subcharts.into_iter().map(|(_, subchart)| subchart).collect();
 }
 
 fn apply_tags(dependency: &mut Dependency, values: &Values, warnings: &mut Vec<String>) {
@@ -145,7 +148,7 @@ fn import(chart: &mut Chart, warnings: &mut Vec<String>) -> Result<(), CoalesceE
         }
         dependency.import_values = seen;
     }
-    chart.values = values::merge_tables(&all, &imported);
+    chart.values = if imported.is_empty() { all } else { values::merge_tables(&all, &imported) };
     Ok(())
 }
 

@@ -55,8 +55,18 @@ pub fn rune(bytes: &[u8]) -> (u32, usize) {
 
 /// Parses a file. The trees are those of its definitions and, last, its own.
 pub fn parse(name: &Str, text: &Rc<[u8]>) -> Result<Vec<Rc<Tree>>, ParseError> {
-    let mut parser =
-        Parser { name, shared: text, lexer: Lexer::new(text), trees: Vec::new(), at: Progress::new(), nest: 0, deepest: 0 };
+    let mut parser = Parser {
+        name,
+        shared: text,
+        lexer: Lexer::new(text),
+        trees: Vec::new(),
+        at: Progress::new(),
+        nest: 0,
+        deepest: 0,
+        nodes: Vec::new(),
+        commands: Vec::new(),
+        words: Vec::new(),
+    };
     let root = parser.file()?;
     parser.add(name.clone(), root)?;
     Ok(parser.trees)
@@ -73,6 +83,10 @@ struct Parser<'t> {
     /// How deep the parser stands, and has stood in the tree that it is in.
     nest: usize,
     deepest: usize,
+    /// Lists that are being read stand here one upon the other, and each is cut off once it is whole: trees hold no room to grow.
+    nodes: Vec<Node>,
+    commands: Vec<Command>,
+    words: Vec<Word>,
 }
 
 /// What Go's parser keeps for each tree, so that a definition starts afresh.
@@ -186,9 +200,11 @@ impl<'t> Parser<'t> {
         let pos = self.peek_non_space().pos;
         let mut pipe = Pipe { pos, assign: false, declared: Vec::new(), commands: Vec::new() };
         while self.peek_non_space().token == Token::Variable && self.declaration(&mut pipe, context)? {}
+        let mark = self.commands.len();
         loop {
             let item = self.next_non_space();
             if item.token == end {
+                pipe.commands = self.commands.split_off(mark);
                 return self.checked(pipe, context);
             }
             if !starts_operand(item.token) {
@@ -196,7 +212,7 @@ impl<'t> Parser<'t> {
             }
             self.backup();
             let command = self.command()?;
-            pipe.commands.push(command);
+            self.commands.push(command);
         }
     }
 
@@ -255,11 +271,12 @@ impl<'t> Parser<'t> {
     }
 
     fn command(&mut self) -> Parsed<Command> {
-        let mut command = Command { pos: self.peek_non_space().pos, words: Vec::new() };
+        let pos = self.peek_non_space().pos;
+        let mark = self.words.len();
         loop {
             self.peek_non_space();
             if let Some(word) = self.operand()? {
-                command.words.push(word);
+                self.words.push(word);
             }
             let item = self.next();
             match item.token {
@@ -270,10 +287,10 @@ impl<'t> Parser<'t> {
             }
             break;
         }
-        if command.words.is_empty() {
+        if self.words.len() == mark {
             return self.fail("empty command");
         }
-        Ok(command)
+        Ok(Command { pos, words: self.words.split_off(mark) })
     }
 
     fn operand(&mut self) -> Parsed<Option<Word>> {
@@ -282,13 +299,16 @@ impl<'t> Parser<'t> {
             return Ok(Some(word));
         }
         let pos = self.peek().pos;
-        let mut fields = Vec::new();
+        let mut fields = match &mut word.term {
+            Term::Field(fields) | Term::Variable(_, fields) => std::mem::take(fields),
+            _ => Vec::new(),
+        };
         while self.peek().token == Token::Field {
             fields.push(Str::from(&self.next().text[1..]));
         }
         match &mut word.term {
             Term::Field(have) | Term::Variable(_, have) => {
-                have.append(&mut fields);
+                *have = fields;
                 word.pos = pos;
             }
             Term::Bool(_) | Term::String(..) | Term::Number(..) | Term::Nil | Term::Dot => {
@@ -344,7 +364,7 @@ impl<'t> Parser<'t> {
 
     fn number(&mut self, item: &Item<'t>, read: fn(&[u8]) -> Result<node::Number, String>) -> Parsed<Term> {
         match read(&item.text) {
-            Ok(number) => Ok(Term::Number(Str::from(&*item.text), number)),
+            Ok(number) => Ok(Term::Number(Str::from(&*item.text), Box::new(number))),
             Err(text) => self.fail(text),
         }
     }
@@ -356,7 +376,7 @@ impl<'t> Parser<'t> {
         self.at.parens += 1;
         let pipe = self.deeper(|parser| parser.pipeline("parenthesized pipeline", Token::RightParen));
         self.at.parens -= 1;
-        Ok(Term::Pipe(pipe?))
+        Ok(Term::Pipe(Box::new(pipe?)))
     }
 
     /// Goes one level down, on more stack where that is needed.

@@ -69,22 +69,31 @@ fn documents(text: &[u8]) -> Result<Vec<Vec<u8>>, ValuesError> {
 
 /// Every number of a file is a float for Go.
 #[must_use]
-pub fn with_floats(map: Values) -> Values {
-    map.into_iter().map(|(key, value)| (key, as_floats(value))).collect()
+pub fn with_floats(mut map: Values) -> Values {
+    map.values_mut().for_each(make_floats);
+    map
 }
 
-fn as_floats(value: Json) -> Json {
+fn as_floats(mut value: Json) -> Json {
+    make_floats(&mut value);
+    value
+}
+
+fn make_floats(value: &mut Json) {
     match value {
-        Json::Number(number) => number.as_f64().map_or(Json::Null, Json::from),
-        Json::Array(items) => Json::Array(items.into_iter().map(as_floats).collect()),
-        Json::Object(map) => Json::Object(with_floats(map)),
-        other => other,
+        Json::Number(number) => *value = number.as_f64().map_or(Json::Null, Json::from),
+        Json::Array(items) => items.iter_mut().for_each(make_floats),
+        Json::Object(map) => map.values_mut().for_each(make_floats),
+        Json::Null | Json::Bool(_) | Json::String(_) => {}
     }
 }
 
 /// Lays `over` upon `under`: maps merge, everything else is replaced. Nulls stay, to delete defaults later.
 #[must_use]
 pub fn merge_maps(under: Values, over: Values) -> Values {
+    if under.is_empty() {
+        return over;
+    }
     let mut out = under;
     for (key, value) in over {
         let merged = match (out.get_mut(&key).map(Json::take), value) {

@@ -86,7 +86,7 @@ impl<'t> State<'t, '_, '_> {
             Node::If(branch) => return self.branch(dot, branch, false),
             Node::With(branch) => return self.branch(dot, branch, true),
             Node::Range(branch) => return self.range(dot, branch),
-            Node::Template(_, name, pipe) => self.template(dot, name, pipe.as_ref())?,
+            Node::Template(_, name, pipe) => self.template(dot, name, pipe.as_deref())?,
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),
         }

@@ -1,7 +1,7 @@
 //! Files, definitions and control structures: what stands between `{{` and its `end`.
 
 use super::lex::{Item, Token};
-use super::node::{Branch, Node, Pipe};
+use super::node::{Branch, Node};
 use super::{DEEPEST_ACTION, Parsed, Parser, Progress};
 use crate::print::quote;
 use crate::value::Str;
@@ -21,7 +21,7 @@ impl Step {
 
 impl<'t> Parser<'t> {
     pub(super) fn file(&mut self) -> Parsed<Vec<Node>> {
-        let mut root = Vec::new();
+        let mark = self.nodes.len();
         while self.peek().token != Token::Eof {
             if self.peek().token == Token::LeftDelim {
                 let delim = self.next();
@@ -32,11 +32,11 @@ impl<'t> Parser<'t> {
                 self.backup2(delim);
             }
             match self.step()? {
-                Step::Node(node) => root.push(node),
+                Step::Node(node) => self.nodes.push(node),
                 other => return self.fail(format!("unexpected {}", other.shown())),
             }
         }
-        Ok(root)
+        Ok(self.nodes.split_off(mark))
     }
 
     fn definition(&mut self) -> Parsed<()> {
@@ -70,11 +70,11 @@ impl<'t> Parser<'t> {
     }
 
     fn list(&mut self) -> Parsed<(Vec<Node>, Step)> {
-        let mut list = Vec::new();
+        let mark = self.nodes.len();
         while self.peek_non_space().token != Token::Eof {
             match self.step()? {
-                Step::Node(node) => list.push(node),
-                end => return Ok((list, end)),
+                Step::Node(node) => self.nodes.push(node),
+                end => return Ok((self.nodes.split_off(mark), end)),
             }
         }
         self.fail("unexpected EOF")
@@ -108,9 +108,9 @@ impl<'t> Parser<'t> {
                 self.expect(Token::RightDelim, "end")?;
                 return Ok(Step::End);
             }
-            Token::If => Node::If(self.branch("if")?),
-            Token::Range => Node::Range(self.branch("range")?),
-            Token::With => Node::With(self.branch("with")?),
+            Token::If => Node::If(Box::new(self.branch("if")?)),
+            Token::Range => Node::Range(Box::new(self.branch("range")?)),
+            Token::With => Node::With(Box::new(self.branch("with")?)),
             Token::Template => self.template()?,
             _ => {
                 self.backup();
@@ -156,11 +156,11 @@ impl<'t> Parser<'t> {
         match (context, self.peek().token) {
             ("if", Token::If) => {
                 self.next();
-                Ok(vec![Node::If(self.chained("if")?)])
+                Ok(vec![Node::If(Box::new(self.chained("if")?))])
             }
             ("with", Token::With) => {
                 self.next();
-                Ok(vec![Node::With(self.chained("with")?)])
+                Ok(vec![Node::With(Box::new(self.chained("with")?))])
             }
             _ => {
                 let (list, end) = self.list()?;
@@ -185,17 +185,17 @@ impl<'t> Parser<'t> {
         let name = self.template_name(&item, CONTEXT)?;
         let pipe = self.pipeline(CONTEXT, Token::RightDelim)?;
         self.apart(|parser| parser.body_of(name.clone(), CONTEXT))?;
-        Ok(Node::Template(item.pos, name, Some(pipe)))
+        Ok(Node::Template(item.pos, name, Some(Box::new(pipe))))
     }
 
     fn template(&mut self) -> Parsed<Node> {
         const CONTEXT: &str = "template clause";
         let item = self.next_non_space();
         let name = self.template_name(&item, CONTEXT)?;
-        let mut pipe: Option<Pipe> = None;
+        let mut pipe = None;
         if self.next_non_space().token != Token::RightDelim {
             self.backup();
-            pipe = Some(self.pipeline(CONTEXT, Token::RightDelim)?);
+            pipe = Some(Box::new(self.pipeline(CONTEXT, Token::RightDelim)?));
         }
         Ok(Node::Template(item.pos, name, pipe))
     }

@@ -170,7 +170,7 @@ impl<'t> Lexer<'t> {
 
     fn text(&mut self) -> Item<'t> {
         loop {
-            let Some(found) = memchr::memmem::find(self.rest(), LEFT) else {
+            let Some(found) = left_delim(self.rest()) else {
                 self.pos = self.input.len();
                 if self.pos > self.start {
                     self.line += lines(&self.input[self.start..]);
@@ -316,9 +316,7 @@ impl<'t> Lexer<'t> {
     }
 
     fn identifier(&mut self) -> Item<'t> {
-        while self.peek().is_some_and(alphanumeric) {
-            self.next();
-        }
+        self.word();
         if !self.at_terminator() {
             return self.bad_character();
         }
@@ -331,13 +329,22 @@ impl<'t> Lexer<'t> {
         if self.at_terminator() {
             return self.take(alone);
         }
-        while self.peek().is_some_and(alphanumeric) {
-            self.next();
-        }
+        self.word();
         if !self.at_terminator() {
             return self.bad_character();
         }
         self.take(token)
+    }
+
+    /// Passes over letters and digits.
+    fn word(&mut self) {
+        loop {
+            self.pos += self.rest().iter().take_while(|byte| **byte == b'_' || byte.is_ascii_alphanumeric()).count();
+            if !self.peek().is_some_and(alphanumeric) {
+                return;
+            }
+            self.next();
+        }
     }
 
     fn bad_character(&mut self) -> Item<'t> {
@@ -437,6 +444,11 @@ impl<'t> Lexer<'t> {
         }
         true
     }
+}
+
+/// Where an action or comment begins.
+fn left_delim(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(LEFT[0], text).find(|at| text[*at..].starts_with(LEFT))
 }
 
 fn lines(text: &[u8]) -> usize {

@@ -29,13 +29,13 @@ pub enum Node {
     /// `{{ pipeline }}`
     Action(usize, Pipe),
     /// `{{ if }}`
-    If(Branch),
+    If(Box<Branch>),
     /// `{{ with }}`
-    With(Branch),
+    With(Box<Branch>),
     /// `{{ range }}`
-    Range(Branch),
+    Range(Box<Branch>),
     /// `{{ template }}`, and what a `{{ block }}` leaves where it stands
-    Template(usize, Str, Option<Pipe>),
+    Template(usize, Str, Option<Box<Pipe>>),
     /// `{{ break }}`
     Break,
     /// `{{ continue }}`
@@ -98,7 +98,7 @@ pub enum Term {
     /// A function
     Function(Str, Callee),
     /// `(…)`
-    Pipe(Pipe),
+    Pipe(Box<Pipe>),
     /// `.`
     Dot,
     /// `nil`
@@ -106,7 +106,7 @@ pub enum Term {
     /// `true`, `false`
     Bool(bool),
     /// A number or character, with its text
-    Number(Str, Number),
+    Number(Str, Box<Number>),
     /// A string, with its text in quotes
     String(Str, Str),
 }

@@ -4,33 +4,53 @@
 //! unharmed, so this type never repairs them on its own.
 
 use std::borrow::{Borrow, Cow};
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// An immutable, shared Go string. It dereferences to its bytes.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Str(Rc<[u8]>);
+/// The longest text that stands in its handle, without memory of its own: most keys and names do.
+const INLINE: usize = 22;
+
+/// An immutable Go string, which clones in constant time. It dereferences to its bytes.
+#[derive(Clone)]
+pub struct Str(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Inline(u8, [u8; INLINE]),
+    Shared(Rc<[u8]>),
+}
 
 impl Str {
+    fn of(bytes: &[u8]) -> Self {
+        match u8::try_from(bytes.len()) {
+            Ok(length) if bytes.len() <= INLINE => {
+                let mut place = [0; INLINE];
+                place[..bytes.len()].copy_from_slice(bytes);
+                Self(Repr::Inline(length, place))
+            }
+            _ => Self(Repr::Shared(Rc::from(bytes))),
+        }
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Repr::Inline(length, place) => &place[..usize::from(*length)],
+            Repr::Shared(bytes) => bytes,
+        }
     }
 
     /// The text, where all of it is UTF-8.
     pub fn as_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
+        std::str::from_utf8(self).ok()
     }
 
     /// The text with each byte that is no UTF-8 replaced by U+FFFD: what Go's conversion to runes and its JSON writer give.
     pub fn lossy(&self) -> Cow<'_, str> {
-        lossy(&self.0)
-    }
-
-    /// Whether both are the same bytes in memory, which is quicker to ask than equality.
-    pub fn same(&self, that: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &that.0)
+        lossy(self)
     }
 }
 
@@ -49,7 +69,7 @@ pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
 
 impl Default for Str {
     fn default() -> Self {
-        Self(Rc::from(&b""[..]))
+        Self::of(b"")
     }
 }
 
@@ -57,61 +77,87 @@ impl Deref for Str {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        self.as_bytes()
     }
 }
 
 impl Borrow<[u8]> for Str {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self
     }
 }
 
 impl AsRef<[u8]> for Str {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self
     }
 }
 
 impl From<&str> for Str {
     fn from(text: &str) -> Self {
-        Self(Rc::from(text.as_bytes()))
+        Self::of(text.as_bytes())
     }
 }
 
 impl From<&[u8]> for Str {
     fn from(bytes: &[u8]) -> Self {
-        Self(Rc::from(bytes))
+        Self::of(bytes)
     }
 }
 
 impl From<String> for Str {
     fn from(text: String) -> Self {
-        Self(Rc::from(text.into_bytes()))
+        Self::of(text.as_bytes())
     }
 }
 
 impl From<Vec<u8>> for Str {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Rc::from(bytes))
+        Self::of(&bytes)
     }
 }
 
 impl From<Cow<'_, str>> for Str {
     fn from(text: Cow<'_, str>) -> Self {
-        Self(Rc::from(text.as_bytes()))
+        Self::of(text.as_bytes())
+    }
+}
+
+impl PartialEq for Str {
+    fn eq(&self, that: &Self) -> bool {
+        self.as_bytes() == that.as_bytes()
+    }
+}
+
+impl Eq for Str {}
+
+impl PartialOrd for Str {
+    fn partial_cmp(&self, that: &Self) -> Option<Ordering> {
+        Some(self.cmp(that))
+    }
+}
+
+impl Ord for Str {
+    fn cmp(&self, that: &Self) -> Ordering {
+        self.as_bytes().cmp(that.as_bytes())
+    }
+}
+
+impl Hash for Str {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
 impl PartialEq<str> for Str {
     fn eq(&self, that: &str) -> bool {
-        &*self.0 == that.as_bytes()
+        self.as_bytes() == that.as_bytes()
     }
 }
 
 impl PartialEq<&str> for Str {
     fn eq(&self, that: &&str) -> bool {
-        &*self.0 == that.as_bytes()
+        self.as_bytes() == that.as_bytes()
     }
 }
 

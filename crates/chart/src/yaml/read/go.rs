@@ -1,5 +1,6 @@
 //! A document as go-yaml holds it, before it becomes JSON. It never holds what JSON could not but for keys and floats.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use indexmap::IndexMap;
@@ -114,7 +115,11 @@ impl Go {
             Self::Map(entries) => {
                 let mut pairs = Vec::with_capacity(entries.len());
                 for (key, value) in entries {
-                    pairs.push((key_text(&key, &value)?, value.convert()?));
+                    let text = match key {
+                        Key::Text(text) => text,
+                        key => key_text(&key, &value)?.into_owned(),
+                    };
+                    pairs.push((text, value.convert()?));
                 }
                 pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
                 Json::Object(pairs.into_iter().collect::<Map<_, _>>())
@@ -161,16 +166,16 @@ impl Key {
     }
 }
 
-fn key_text(key: &Key, value: &Go) -> Result<String, String> {
+fn key_text<'k>(key: &'k Key, value: &Go) -> Result<Cow<'k, str>, String> {
     let unsupported = |kind: &str, key: &str| {
         let value = if *value == Go::Null { "<nil>".to_owned() } else { value.syntax() };
         Err(format!("unsupported map key of type: {kind}, key: {key}, value: {value}"))
     };
     Ok(match key {
-        Key::Text(text) => text.clone(),
-        Key::Int(value) => value.to_string(),
-        Key::Float(bits) => float_key(f64::from_bits(*bits)),
-        Key::Bool(value) => value.to_string(),
+        Key::Text(text) => Cow::Borrowed(text),
+        Key::Int(value) => value.to_string().into(),
+        Key::Float(bits) => float_key(f64::from_bits(*bits)).into(),
+        Key::Bool(value) => value.to_string().into(),
         Key::Null => return unsupported("%!s(<nil>)", "<nil>"),
         Key::Uint(value) => return unsupported("uint64", &format!("{value:#x}")),
     })

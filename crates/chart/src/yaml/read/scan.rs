@@ -8,7 +8,7 @@ mod flow;
 mod tag;
 
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::input::{END, Input};
 
@@ -87,7 +87,8 @@ pub(super) struct Scanner {
     flow_level: usize,
     simple_key_allowed: bool,
     simple_keys: Vec<SimpleKey>,
-    simple_keys_by_token: HashMap<usize, usize>,
+    /// Of tokens that were not taken yet.
+    simple_keys_by_token: BTreeMap<usize, usize>,
 }
 
 impl Scanner {
@@ -104,7 +105,7 @@ impl Scanner {
             flow_level: 0,
             simple_key_allowed: true,
             simple_keys: vec![SimpleKey::default()],
-            simple_keys_by_token: HashMap::new(),
+            simple_keys_by_token: BTreeMap::new(),
         }
     }
 
@@ -115,20 +116,26 @@ impl Scanner {
             return Err(Problem { text: fault.to_owned(), line: 0 });
         }
         fetched?;
-        self.tokens.front().ok_or_else(|| Problem { text: "unknown problem parsing YAML content".to_owned(), line: 0 })
+        self.tokens.front().ok_or_else(nothing)
     }
 
     /// Drops the token that was peeked at.
     pub(super) fn skip_token(&mut self) {
+        self.take_token();
+    }
+
+    fn take_token(&mut self) -> Option<Token> {
         self.taken += 1;
-        self.tokens.pop_front();
+        while let Some(first) = self.simple_keys_by_token.first_entry().filter(|first| *first.key() < self.taken) {
+            first.remove();
+        }
+        self.tokens.pop_front()
     }
 
     /// The next token, taken.
     pub(super) fn next(&mut self) -> Scan<Token> {
-        let token = self.peek()?.clone();
-        self.skip_token();
-        Ok(token)
+        self.peek()?;
+        self.take_token().ok_or_else(nothing)
     }
 
     fn fetch_more(&mut self) -> Scan<()> {
@@ -213,6 +220,10 @@ impl Scanner {
     fn column(&self) -> i64 {
         i64::try_from(self.mark.column).unwrap_or(i64::MAX)
     }
+}
+
+fn nothing() -> Problem {
+    Problem { text: "unknown problem parsing YAML content".to_owned(), line: 0 }
 }
 
 fn is_blank(c: char) -> bool {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use chart::chart::{Chart, File};
 use chart::load::archive::UNPACKED_BYTES_MAX;
@@ -67,33 +68,42 @@ fn walk(top: &Path, below: &str, rules: &Rules, left: &mut u64, files: &mut Vec<
     }
     let folder = top.join(below);
     let entries = fs::read_dir(&folder).map_err(|error| Fault::new(go_error("open", &folder, &error)))?;
-    let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    for name in names {
+    let mut entries: Vec<(String, fs::DirEntry)> =
+        entries.flatten().map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry)).collect();
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (name, entry) in entries {
         let inside = if below.is_empty() { name } else { format!("{below}/{name}") };
         let path = top.join(&inside);
-        let about = fs::metadata(&path).map_err(|error| Fault::new(go_error("stat", &path, &error)))?;
-        if rules.ignores(&inside, about.is_dir()) {
+        let unseen = |error| Fault::new(go_error("stat", &path, &error));
+        // The folder says what its entries are, but not what links lead to.
+        let kind = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind,
+            _ => fs::metadata(&path).map_err(unseen)?.file_type(),
+        };
+        if rules.ignores(&inside, kind.is_dir()) {
             continue;
         }
-        if about.is_dir() {
+        if kind.is_dir() {
             walk(top, &inside, rules, left, files, depth + 1)?;
             continue;
         }
-        if !about.is_file() {
+        if !kind.is_file() {
             let text = format!("cannot load irregular file {} as it has file mode type bits set", path.display());
             return Err(Fault::new(text));
         }
-        let data = read_within(&path, left).map_err(|why| Fault::new(format!("error reading {inside}: {why}")))?;
-        let modified = about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let (data, modified) = read_within(&path, left).map_err(|why| Fault::new(format!("error reading {inside}: {why}")))?;
+        let modified = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         files.push(File { name: inside, data, modified: modified.and_then(|at| i64::try_from(at.as_secs()).ok()) });
     }
     Ok(())
 }
 
-fn read_within(path: &Path, left: &mut u64) -> Result<Vec<u8>, String> {
+/// A file's contents, which count against what may still be read, and when it was last changed.
+fn read_within(path: &Path, left: &mut u64) -> Result<(Vec<u8>, Option<SystemTime>), String> {
     let file = fs::File::open(path).map_err(|error| go_error("open", path, &error))?;
-    let mut data = Vec::new();
+    let about = file.metadata().ok();
+    let size = about.as_ref().map_or(0, |about| about.len().min(*left) + 1);
+    let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     file.take(*left + 1).read_to_end(&mut data).map_err(|error| go_error("read", path, &error))?;
     let size = data.len() as u64;
     if size > *left {
@@ -103,7 +113,7 @@ fn read_within(path: &Path, left: &mut u64) -> Result<Vec<u8>, String> {
     if data.starts_with(&[0xef, 0xbb, 0xbf]) {
         data.drain(..3);
     }
-    Ok(data)
+    Ok((data, about.and_then(|about| about.modified().ok())))
 }
 
 fn load_file(path: &Path) -> Result<load::Loaded, Fault> {
