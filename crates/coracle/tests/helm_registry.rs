@@ -206,3 +206,48 @@ fn a_chart_that_coracle_pushes_is_the_same_for_helm() {
     let refused = place.run(ours, &push);
     assert_eq!(refused.code, Some(1), "{refused:?}");
 }
+
+#[test]
+fn charts_of_a_registry_are_needed_as_with_helm() {
+    let (helm, ours) = (helm(), Path::new(env!("CARGO_BIN_EXE_coracle")));
+    let address = registry(false);
+    let place = Place::new("stocked");
+    for version in ["1.2.3", "1.3.0", "2.0.0-beta.1"] {
+        place.done(&helm, &format!("package plain --version {version}"));
+        place.done(&helm, &format!("push plain-{version}.tgz oci://{address}/charts --plain-http"));
+    }
+    let cases = [
+        ("plain", "^1", "update"),
+        ("plain", "^1", "build"),
+        ("plain", "1.2.3", "update"),
+        ("plain", "9.9.9", "update"),
+        ("plain", "^9", "update"),
+        ("none", "1.0.0", "update"),
+        ("none", "^1", "update"),
+        ("plain", "~1.2", "update --skip-refresh"),
+    ];
+    let mut wrong = Vec::new();
+    for (name, version, verb) in cases {
+        let play = |path: &Path| {
+            let place = Place::new("needing");
+            let chart = format!(
+                "apiVersion: v2\nname: needing\nversion: 0.1.0\ndependencies:\n- {{name: {name}, version: \"{version}\", repository: \"oci://{address}/charts\"}}\n"
+            );
+            fs::create_dir_all(place.0.join("needing")).expect("folder");
+            fs::write(place.0.join("needing/Chart.yaml"), chart).expect("file");
+            let first = place.run(path, &format!("dependency {verb} needing --plain-http"));
+            let again = place.run(path, "dependency build needing --plain-http");
+            let lock = fs::read_to_string(place.0.join("needing/Chart.lock")).unwrap_or_default();
+            let lock: Vec<String> = lock.lines().filter(|line| !line.starts_with("generated")).map(str::to_owned).collect();
+            let mut charts: Vec<_> =
+                fs::read_dir(place.0.join("needing/charts")).into_iter().flatten().flatten().map(|it| it.file_name()).collect();
+            charts.sort();
+            (first, again, lock, charts)
+        };
+        let (theirs, mine) = (play(&helm), play(ours));
+        if theirs != mine {
+            wrong.push(format!("{name} {version} {verb}\n  helm:    {theirs:?}\n  coracle: {mine:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 
+#[path = "helm/evil.rs"]
+mod evil;
 #[path = "helm/programs.rs"]
 mod programs;
 
@@ -102,6 +104,9 @@ fn answers(helm: &Path, address: &str) -> BTreeMap<String, Answer> {
         let bytes = fs::read(entry.path()).expect("file");
         answers.insert(format!("/charts/{name}"), Answer::Bytes(bytes.clone()));
         answers.insert(format!("/guarded/{name}"), Answer::Guarded(bytes));
+    }
+    for (name, archive) in evil::archives() {
+        answers.insert(format!("/evil/{name}-1.0.0.tgz"), Answer::Bytes(archive));
     }
     let digests = with_wrong_digests(&index);
     answers.insert("/wrong/index.yaml".to_owned(), Answer::Bytes(digests.into_bytes()));

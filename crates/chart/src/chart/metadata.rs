@@ -134,6 +134,27 @@ fn refuse<T>(text: impl Into<String>) -> Result<T, ValidationError> {
 }
 
 impl Metadata {
+    /// What the fields are called in a file.
+    pub const FIELDS: &[&str] = &[
+        "name",
+        "home",
+        "sources",
+        "version",
+        "description",
+        "keywords",
+        "maintainers",
+        "icon",
+        "apiVersion",
+        "condition",
+        "tags",
+        "appVersion",
+        "deprecated",
+        "annotations",
+        "kubeVersion",
+        "dependencies",
+        "type",
+    ];
+
     /// Cleans what cannot be shown and refuses what cannot be.
     pub fn validate(&mut self) -> Result<(), ValidationError> {
         let texts = [

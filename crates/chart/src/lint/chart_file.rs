@@ -9,26 +9,6 @@ use crate::yaml;
 
 const NAME: &str = "Chart.yaml";
 
-const FIELDS: &[&str] = &[
-    "name",
-    "home",
-    "sources",
-    "version",
-    "description",
-    "keywords",
-    "maintainers",
-    "icon",
-    "apiVersion",
-    "condition",
-    "tags",
-    "appVersion",
-    "deprecated",
-    "annotations",
-    "kubeVersion",
-    "dependencies",
-    "type",
-];
-
 pub(super) fn lint(linter: &mut Linter, subject: &Subject<'_>) {
     let Some(text) = file(subject, NAME).map(|file| file.data.as_slice()) else { return };
     let metadata = match Metadata::parse(text) {
@@ -80,7 +60,7 @@ fn check(right: bool, text: impl FnOnce() -> String) -> Result<(), String> {
 fn strict(text: &[u8]) -> Result<(), String> {
     let failed = |error: String| format!("failed to strictly parse chart metadata file\n\t{error}");
     let value = yaml::read_strict(text).map_err(|error| failed(error.to_string()))?;
-    let unknown = value.as_object().into_iter().flat_map(|map| map.keys()).find(|key| !FIELDS.contains(&key.as_str()));
+    let unknown = value.as_object().into_iter().flat_map(|map| map.keys()).find(|key| !Metadata::FIELDS.contains(&key.as_str()));
     unknown
         .map_or(Ok(()), |key| Err(failed(format!("error unmarshaling JSON: while decoding JSON: json: unknown field {key:?}"))))
 }

@@ -60,6 +60,11 @@ pub fn run(path: &Path, before: &[&str], words: &[&str], folder: &Path, home: &P
         .stdin(Stdio::null())
         .output()
         .expect("the program starts");
+    outcome(&done)
+}
+
+/// What is compared of a program that ended.
+pub fn outcome(done: &std::process::Output) -> Outcome {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let told = |line: &&str| !line.starts_with("level=INFO") && !line.starts_with("level=DEBUG");
     let remarks = text(&done.stderr);

@@ -11,6 +11,8 @@ use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::manifest::OciDescriptor;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
@@ -106,7 +108,13 @@ impl Session {
                 let why = super::chart_files::go_error("open", std::path::Path::new(&access.ca_file), &error);
                 Fault::new(format!("can't create TLS config for client: can't read CA file: {:?}: {why}", access.ca_file))
             })?;
-            config.tls_certs_only = vec![Certificate { encoding: CertificateEncoding::Pem, data }];
+            let roots = CertificateDer::pem_slice_iter(&data).flatten();
+            let root = |root: CertificateDer<'_>| Certificate { encoding: CertificateEncoding::Der, data: root.to_vec() };
+            config.tls_certs_only = roots.map(root).collect();
+            if config.tls_certs_only.is_empty() {
+                let why = "failed to append certificates from pem block";
+                return Err(Fault::new(format!("can't create TLS config for client: {why}")));
+            }
         }
         if !access.cert_file.is_empty() {
             return Err(Fault::new("registries are not spoken to with client certificates"));

@@ -62,8 +62,7 @@ fn install_as(matches: &Matches, dry: Dry, server_side: bool, replace: bool) -> 
     let (name, reference) = offline::name_and_chart(matches, "")?;
     let path = locate::locate(matches, reference)?;
     let values = settings::values_of(matches)?;
-    let chart = chart_files::load(&path)?;
-    offline::check_chart(&chart)?;
+    let chart = offline::installable(matches, &path, chart_files::load(&path)?)?;
     if dry == Dry::No && matches.flag("hide-secret") {
         output::remark(&format!("level=ERROR msg={HIDES:?}"));
         return Err(Fault::new(HIDES));
@@ -161,8 +160,7 @@ pub(super) fn upgrade(matches: &Matches) -> Done {
     }
     let path = locate::locate(matches, matches.argument(1))?;
     let given = settings::values_of(matches)?;
-    let chart = chart_files::load(&path)?;
-    offline::check_dependencies(&chart)?;
+    let chart = offline::with_dependencies(matches, &path, chart_files::load(&path)?)?;
     if chart.metadata.deprecated {
         output::remark("level=WARN msg=\"this chart is deprecated\"");
     }

@@ -123,7 +123,7 @@ impl Index {
                 chart::yaml::read_object(text, "repo.IndexFile").map_err(|error| Fault::new(error.to_string()))?
             }
         };
-        unknown_field(&read, &["serverInfo", "apiVersion", "generated", "entries", "publicKeys", "annotations"])?;
+        unknown_field(&read, &[&["serverInfo", "apiVersion", "generated", "entries", "publicKeys", "annotations"]])?;
         let mut index = Self::default();
         let entries = read.get("entries").and_then(Json::as_object).cloned().unwrap_or_default();
         for (name, offers) in entries {
@@ -213,37 +213,11 @@ fn newer_first(one: &str, other: &str) -> std::cmp::Ordering {
     }
 }
 
-/// Fields of an offer; any other is a fault.
-const OFFER_FIELDS: &[&str] = &[
-    "name",
-    "home",
-    "sources",
-    "version",
-    "description",
-    "keywords",
-    "maintainers",
-    "icon",
-    "apiVersion",
-    "condition",
-    "tags",
-    "appVersion",
-    "deprecated",
-    "annotations",
-    "kubeVersion",
-    "dependencies",
-    "type",
-    "urls",
-    "created",
-    "removed",
-    "digest",
-    "checksum",
-    "engine",
-    "tillerVersion",
-    "url",
-];
+/// Fields of an offer beside those of its chart; any other is a fault.
+const OFFER_FIELDS: &[&str] = &["urls", "created", "removed", "digest", "checksum", "engine", "tillerVersion", "url"];
 
-fn unknown_field(map: &Map<String, Json>, known: &[&str]) -> Result<(), Fault> {
-    match map.keys().find(|key| !known.iter().any(|name| name.eq_ignore_ascii_case(key))) {
+fn unknown_field(map: &Map<String, Json>, known: &[&[&str]]) -> Result<(), Fault> {
+    match map.keys().find(|key| !known.iter().copied().flatten().any(|name| name.eq_ignore_ascii_case(key))) {
         None => Ok(()),
         Some(key) => Err(Fault::new(format!("error unmarshaling JSON: while decoding JSON: json: unknown field {key:?}"))),
     }
@@ -257,7 +231,7 @@ fn offers_of(name: &str, offers: Vec<Json>, source: &str) -> Result<Vec<Offer>, 
             output::remark(&format!("level=WARN msg={text:?} name={} source={}", logged(name), logged(source)));
             continue;
         };
-        unknown_field(fields, OFFER_FIELDS)?;
+        unknown_field(fields, &[Metadata::FIELDS, OFFER_FIELDS])?;
         fields.retain(|_, value| !value.is_null());
         let mut offer: Offer = serde_json::from_value(offer)
             .map_err(|error| Fault::new(format!("error unmarshaling JSON: while decoding JSON: {error}")))?;

@@ -15,6 +15,7 @@ use platform::helm::Wish;
 use super::connect::{Connection, connect};
 use super::flags::{Flag, Kind, Matches, of, on, switch};
 use super::options::{self, Dry};
+use super::supply::Supply;
 use super::world::Machine;
 use super::{Done, Fault, chart_files, locate, post_render, settings};
 use crate::output;
@@ -130,19 +131,30 @@ fn named_by(template: &str) -> Result<String, Fault> {
     Ok(files.into_values().next().unwrap_or_default())
 }
 
-/// Refuses charts that are none to install, or whose dependencies are not there; warns of those that go away.
-pub(super) fn check_chart(chart: &Chart) -> Done {
+/// Refuses charts that are none to install; warns of those that go away, and sees to what they need.
+pub(super) fn installable(matches: &Matches, path: &Path, chart: Chart) -> Result<Chart, Fault> {
     if !matches!(chart.metadata.kind.as_str(), "" | "application") {
         return Err(Fault::new(format!("{} charts are not installable", chart.metadata.kind)));
     }
     if chart.metadata.deprecated {
         output::remark("level=WARN msg=\"this chart is deprecated\"");
     }
-    check_dependencies(chart)
+    with_dependencies(matches, path, chart)
 }
 
-/// Refuses charts whose dependencies are not there.
-pub(super) fn check_dependencies(chart: &Chart) -> Done {
+/// The chart with all that it needs, fetched where that is asked for; refuses one that has it not.
+pub(super) fn with_dependencies(matches: &Matches, path: &Path, chart: Chart) -> Result<Chart, Fault> {
+    match check_dependencies(&chart) {
+        Err(_) if matches.flag("dependency-update") => {
+            Supply::new(matches, path, false)?.update()?;
+            chart_files::load(path)
+                .map_err(|fault| Fault::new(format!("failed reloading chart after repo update: {}", fault.text)))
+        }
+        done => done.map(|()| chart),
+    }
+}
+
+fn check_dependencies(chart: &Chart) -> Done {
     let here = |name: &str| chart.dependencies.iter().any(|subchart| subchart.name() == name);
     let missing: Vec<&str> =
         chart.metadata.dependencies.iter().map(|dependency| dependency.name.as_str()).filter(|name| !here(name)).collect();
@@ -174,8 +186,7 @@ pub(super) fn run(matches: &Matches) -> Done {
     let (name, reference) = name_and_chart(matches, "release-name")?;
     let path = locate::locate(matches, reference)?;
     let values = settings::values_of(matches)?;
-    let chart = chart_files::load(&path)?;
-    check_chart(&chart)?;
+    let chart = installable(matches, &path, chart_files::load(&path)?)?;
     let connection = if dry == Dry::Server { Some(connect(matches)?) } else { None };
     if let Some(connection) = &connection {
         let unreachable = |fault: Fault| Fault::new(format!("cluster reachability check failed: {}", fault.text));
