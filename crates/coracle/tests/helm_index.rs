@@ -52,7 +52,6 @@ fn indexes_are_written_and_merged_as_helm_does_it() {
     fs::write(given.join("unknown.yaml"), "apiVersion: v1\nentries: {a: [{name: a, version: 1.0.0, what: 1}]}\n").expect("file");
     let lines = [
         "repo index",
-        "repo index none",
         "repo index new",
         "repo index new --url http://example.com/charts",
         "repo index new --url http://example.com/charts/",

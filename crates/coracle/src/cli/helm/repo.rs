@@ -221,6 +221,9 @@ pub(super) fn remove(matches: &Matches) -> Done {
 pub(super) fn index(matches: &Matches) -> Done {
     let folder = PathBuf::from(matches.argument(0));
     let absolute = std::path::absolute(&folder).unwrap_or_else(|_| folder.clone());
+    if !absolute.is_dir() {
+        return Err(Fault::new(format!("open {}: no such file or directory", absolute.join("index.yaml").display())));
+    }
     let mut index = Index::default();
     let mut archives = Vec::new();
     find_archives(&absolute, &mut archives, 2);
@@ -245,7 +248,7 @@ pub(super) fn index(matches: &Matches) -> Done {
 
 fn write_index(index: &Index, path: &Path, json: bool) -> Done {
     let now = jiff::Timestamp::now().to_string();
-    let index = json!({"apiVersion": "v1", "entries": index.entries, "generated": now});
+    let index = json!({"apiVersion": "v1", "generated": now, "entries": index.entries});
     let text = if json { serde_json::to_string_pretty(&index)? } else { chart::yaml::to_yaml(&index).unwrap_or_default() };
     atomic::write(path, text.as_bytes(), 0o644)
 }

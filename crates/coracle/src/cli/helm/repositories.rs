@@ -99,9 +99,9 @@ pub(super) struct Offer {
     #[serde(flatten)]
     pub(super) metadata: Metadata,
     pub(super) urls: Vec<String>,
+    pub(super) created: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) digest: String,
-    pub(super) created: String,
 }
 
 /// What a repository offers: for each name its versions, the newest first.
@@ -119,7 +119,7 @@ impl Index {
         let read = match serde_json::from_slice::<Json>(text) {
             Ok(Json::Object(map)) => map,
             _ => {
-                chart::yaml::read_strict(text).map_err(|error| Fault::new(format!("error converting YAML to JSON: {error}")))?;
+                chart::yaml::read_strict(text).map_err(|error| Fault::new(error.to_string()))?;
                 chart::yaml::read_object(text, "repo.IndexFile").map_err(|error| Fault::new(error.to_string()))?
             }
         };
