@@ -17,6 +17,7 @@ pub mod release;
 pub mod render;
 pub mod schema;
 pub mod semver;
+mod shares;
 pub mod template;
 pub mod value;
 pub mod values;

@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 pub use archive::{ArchiveError, unpack};
 
 use crate::chart::{Chart, File, Lock, Metadata, ValidationError};
+use crate::shares;
 use crate::values::{self, ValuesError};
 use crate::yaml::ReadError;
 
+/// Subcharts of more bytes than these together are shared out.
+const SHARED_BYTES: usize = 64 * 1024;
 /// Subcharts in subcharts end here.
 const DEPTH_MAX: usize = 64;
 
@@ -123,12 +126,16 @@ fn load_below(files: Vec<File>, warnings: &mut Vec<String>, depth: usize) -> Res
         return Err(LoadError::FindMetadata);
     }
     chart.metadata.validate().map_err(LoadError::Validate)?;
-    for (name, files) in subcharts {
-        if name.starts_with(['_', '.']) {
-            continue;
-        }
-        let subchart = load_subchart(&chart, &name, files, warnings, depth)?;
+    subcharts.retain(|name, _| !name.starts_with(['_', '.']));
+    let bytes: usize = subcharts.values().flatten().map(|file| file.data.len()).sum();
+    let loaded = shares::each(subcharts.into_iter().collect(), depth == 0 && bytes > SHARED_BYTES, |(name, files)| {
+        let mut warnings = Vec::new();
+        load_subchart(&chart, &name, files, &mut warnings, depth).map(|subchart| (subchart, warnings))
+    });
+    for subchart in loaded {
+        let (subchart, told) = subchart?;
         chart.dependencies.push(subchart);
+        warnings.extend(told);
     }
     Ok(chart)
 }

@@ -115,7 +115,9 @@ pub fn template(mut chart: Chart, request: Request<'_>, facts: &dyn Facts) -> Re
             manifest.push_str(&with_source(&crd.path, &String::from_utf8_lossy(&crd.data)));
         }
     }
-    sorted.manifests.iter().for_each(|it| manifest.push_str(&with_source(&it.path, &it.content)));
+    for it in &sorted.manifests {
+        manifest.extend(["---\n# Source: ", &it.path, "\n", &it.content, "\n"]);
+    }
     Ok(Rendered { chart, hooks: sorted.hooks, manifests: sorted.manifests, manifest, notes, warnings })
 }
 

@@ -9,7 +9,7 @@ pub(crate) mod scalar;
 mod write;
 
 pub use number::{float_general, float_json, float_key};
-pub use read::{ReadError, read, read_object, read_strict, read_yaml};
+pub use read::{ReadError, read, read_fields, read_object, read_strict, read_yaml};
 pub use write::{Item, WriteError, write, write_pretty};
 
 use serde_json::Value as Json;

@@ -7,8 +7,11 @@ use serde_json::{Map, Value as Json};
 use super::order::{INSTALL_ORDER, compare};
 use super::record::{Execution, Hook, HookEvent};
 use crate::chart::parse::kind_of;
+use crate::shares;
 use crate::yaml::{self, ReadError};
 
+/// Files of more bytes than these together are shared out.
+const SHARED_BYTES: usize = 16 * 1024;
 /// The annotation that makes a manifest a hook.
 const HOOK: &str = "helm.sh/hook";
 const WEIGHT: &str = "helm.sh/hook-weight";
@@ -66,28 +69,38 @@ pub enum SortError {
 /// The documents of a file; a line that starts with dashes parts them, whatever follows on it.
 #[must_use]
 pub fn documents(text: &str) -> Vec<String> {
-    let mut documents = vec![String::new()];
-    for line in text.trim_start().split_inclusive('\n') {
-        if let Some(rest) = line.strip_prefix("---") {
-            documents.push(rest.trim_start_matches([' ', '\t']).to_owned());
-        } else if let Some(last) = documents.last_mut() {
-            last.push_str(line);
+    const DASHES: &str = "---";
+    let text = text.trim_start();
+    let mut documents = Vec::new();
+    let (mut from, mut at) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        if line.starts_with(DASHES) {
+            documents.push(&text[from..at]);
+            from = at + DASHES.len();
         }
+        at += line.len();
     }
-    documents.retain(|document| !document.trim().is_empty());
-    documents.iter().map(|document| document.trim_start().to_owned()).collect()
+    documents.push(&text[from..]);
+    documents.into_iter().map(str::trim_start).filter(|document| !document.is_empty()).map(str::to_owned).collect()
 }
 
 /// Tells hooks from the rest and orders both for installation.
 pub fn sort(files: &BTreeMap<String, String>) -> Result<Sorted, SortError> {
-    let mut sorted = Sorted::default();
-    for (path, text) in files {
+    let said = |(path, text): &(&String, &String)| {
         let base = path.rsplit('/').next().unwrap_or(path);
-        if base.starts_with('_') || text.trim().is_empty() {
-            continue;
-        }
-        for content in documents(text) {
-            let head = Head::read(&content).map_err(|cause| SortError::ReadManifest { path: path.clone(), cause })?;
+        !base.starts_with('_') && !text.trim().is_empty()
+    };
+    let files: Vec<_> = files.iter().filter(said).collect();
+    let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
+    let read = shares::each(files, bytes > SHARED_BYTES, |(path, text)| {
+        let with_head = |content: String| Ok((Head::read(&content)?, content));
+        let manifests = documents(text).into_iter().map(with_head).collect::<Result<Vec<_>, _>>();
+        manifests.map(|manifests| (path, manifests)).map_err(|cause| SortError::ReadManifest { path: path.clone(), cause })
+    });
+    let mut sorted = Sorted::default();
+    for file in read {
+        let (path, manifests) = file?;
+        for (head, content) in manifests {
             match head.annotations.get(HOOK) {
                 None => sorted.manifests.push(Manifest { path: path.clone(), content, head }),
                 Some(events) => match hook(path, content, &head, events) {
@@ -125,7 +138,7 @@ fn hook(path: &str, content: String, head: &Head, events: &str) -> Option<Hook> 
 impl Head {
     /// Reads the head of a document.
     pub fn read(text: &str) -> Result<Self, ReadError> {
-        let map = yaml::read_object(text.as_bytes(), "util.SimpleHead")?;
+        let map = yaml::read_fields(text.as_bytes(), &["apiVersion", "kind", "metadata"], "util.SimpleHead")?;
         let metadata = match map.get("metadata") {
             None | Some(Json::Null) => Map::new(),
             Some(Json::Object(metadata)) => metadata.clone(),

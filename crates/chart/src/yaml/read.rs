@@ -35,7 +35,17 @@ pub fn read_strict(text: &[u8]) -> Result<Json, ReadError> {
 /// The first document where a map is wanted: `null` counts as an empty one, `go_type` names what is wanted in the
 /// error, such as `map[string]interface {}`.
 pub fn read_object(text: &[u8], go_type: &str) -> Result<Map<String, Json>, ReadError> {
-    let kind = match read(text)? {
+    object(read_yaml(text, false)?.into_json().map_err(ReadError::Convert)?, go_type)
+}
+
+/// As [`read_object`], of which only some fields are kept; the others are looked at for what is wrong with them.
+pub fn read_fields(text: &[u8], names: &[&str], go_type: &str) -> Result<Map<String, Json>, ReadError> {
+    let fields = read_yaml(text, false)?.into_fields(names).map_err(ReadError::Convert)?;
+    object(fields, go_type)
+}
+
+fn object(json: Json, go_type: &str) -> Result<Map<String, Json>, ReadError> {
+    let kind = match json {
         Json::Object(map) => return Ok(map),
         Json::Null => return Ok(Map::new()),
         Json::Bool(_) => "bool",

@@ -87,7 +87,7 @@ impl<'d> Decoder<'d> {
                 Go::List(items)
             }
             Kind::Mapping(children) => {
-                let mut map = IndexMap::new();
+                let mut map = IndexMap::with_capacity(children.len() / 2);
                 self.entries(children, &mut map)?;
                 Go::Map(map)
             }

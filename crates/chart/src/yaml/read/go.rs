@@ -84,6 +84,28 @@ impl Go {
         self.convert()
     }
 
+    /// As [`Self::into_json`], but a map gives these entries alone.
+    pub(super) fn into_fields(self, names: &[&str]) -> Result<Json, String> {
+        self.check_keys()?;
+        if !self.is_finite() {
+            return self.convert();
+        }
+        let Self::Map(mut entries) = self else { return self.convert() };
+        let wanted = |key: &Key, value: &Self| key_text(key, value).is_ok_and(|text| names.contains(&&*text));
+        entries.retain(|key, value| wanted(key, value));
+        Self::Map(entries).convert()
+    }
+
+    /// Whether JSON can say every number.
+    fn is_finite(&self) -> bool {
+        stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || match self {
+            Self::Float(value) => value.is_finite(),
+            Self::List(items) => items.iter().all(Self::is_finite),
+            Self::Map(entries) => entries.values().all(Self::is_finite),
+            _ => true,
+        })
+    }
+
     /// Keys are looked at before any number is.
     fn check_keys(&self) -> Result<(), String> {
         stacker::maybe_grow(crate::RED_ZONE, crate::SEGMENT, || match self {

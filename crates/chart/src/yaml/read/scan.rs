@@ -87,6 +87,8 @@ pub(super) struct Scanner {
     flow_level: usize,
     simple_key_allowed: bool,
     simple_keys: Vec<SimpleKey>,
+    /// Empty, but with room from scalars before.
+    gap: flow::Gap,
     /// Of tokens that were not taken yet.
     simple_keys_by_token: BTreeMap<usize, usize>,
 }
@@ -106,6 +108,7 @@ impl Scanner {
             simple_key_allowed: true,
             simple_keys: vec![SimpleKey::default()],
             simple_keys_by_token: BTreeMap::new(),
+            gap: flow::Gap::default(),
         }
     }
 
@@ -173,6 +176,15 @@ impl Scanner {
         }
         self.mark.column = 0;
         self.mark.line += 1;
+    }
+
+    /// Takes characters of one line as long as they go on.
+    fn read_while(&mut self, into: &mut String, goes_on: impl Fn(&Self) -> bool) {
+        let from = self.mark.index;
+        while goes_on(self) {
+            self.skip();
+        }
+        into.extend(self.input.chars.get(from..self.mark.index).unwrap_or_default());
     }
 
     fn read(&mut self, into: &mut String) {

@@ -40,9 +40,7 @@ impl Scanner {
             value.push_str(&further_breaks);
             further_breaks.clear();
             after_blank = blank;
-            while !is_break_or_end(self.at(0)) {
-                self.read(&mut value);
-            }
+            self.read_while(&mut value, |it| !is_break_or_end(it.at(0)));
             if is_break(self.at(0)) {
                 self.read_line(&mut first_break);
             }

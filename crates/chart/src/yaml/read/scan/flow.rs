@@ -5,13 +5,19 @@ use super::{Mark, Scan, Scanner, Token, TokenKind, is_blank, is_break, is_white_
 
 /// White space between two pieces of a scalar, until it is known how it folds.
 #[derive(Default)]
-struct Gap {
+pub(super) struct Gap {
     blanks: String,
     first_break: String,
     further_breaks: String,
 }
 
 impl Gap {
+    fn clear(&mut self) {
+        self.blanks.clear();
+        self.first_break.clear();
+        self.further_breaks.clear();
+    }
+
     /// What stands for it: blanks as they are; one line feed as a space, more of them less one.
     fn fold(&mut self, broken: bool, into: &mut String) {
         if !broken {
@@ -74,7 +80,11 @@ impl Scanner {
             } else if quote == '"' && c == '\\' {
                 self.scan_escape(start, value)?;
             } else {
-                self.read(value);
+                let escapes = quote == '"';
+                self.read_while(value, |it| {
+                    let c = it.at(0);
+                    c != quote && !(escapes && c == '\\') && !is_white_or_end(c)
+                });
             }
         }
         Ok(false)
@@ -148,19 +158,19 @@ impl Scanner {
         let start = self.mark;
         let mut end = self.mark;
         let mut value = String::new();
-        let mut gap = Gap::default();
+        let mut gap = std::mem::take(&mut self.gap);
         let mut broken = false;
         let indent = self.indent + 1;
         loop {
             if self.at_document_indicator() || self.at(0) == '#' {
                 break;
             }
-            while !is_white_or_end(self.at(0)) && !self.ends_plain() {
+            if self.goes_on_plain() {
                 if broken || !gap.blanks.is_empty() {
                     gap.fold(broken, &mut value);
                     broken = false;
                 }
-                self.read(&mut value);
+                self.read_while(&mut value, Self::goes_on_plain);
                 end = self.mark;
             }
             if !(is_blank(self.at(0)) || is_break(self.at(0))) {
@@ -174,14 +184,16 @@ impl Scanner {
         if broken {
             self.simple_key_allowed = true;
         }
+        gap.clear();
+        self.gap = gap;
         Ok(Token { kind: TokenKind::Scalar { value, plain: true }, start, end })
     }
 
-    fn ends_plain(&self) -> bool {
+    fn goes_on_plain(&self) -> bool {
         match self.at(0) {
-            ':' => is_white_or_end(self.at(1)),
-            ',' | '?' | '[' | ']' | '{' | '}' => self.flow_level > 0,
-            _ => false,
+            ':' => !is_white_or_end(self.at(1)),
+            ',' | '?' | '[' | ']' | '{' | '}' => self.flow_level == 0,
+            c => !is_white_or_end(c),
         }
     }
 
