@@ -322,7 +322,7 @@ impl Key<'_> {
             let unowned = || Fault::new("openpgp: invalid data: signing subkey is missing cross-signature");
             involved.extend([&subkey.about, backwards.filter(owned).ok_or_else(unowned)?]);
         }
-        for notation in involved.iter().copied().flat_map(critical_notations) {
+        if let Some(notation) = involved.iter().copied().flat_map(critical_notations).next() {
             return Err(Fault::new(format!("openpgp: invalid signature: unknown critical notation: {notation}")));
         }
         let user = owner.main_user().filter(|_| owner.primary.version() < KeyVersion::V6);
