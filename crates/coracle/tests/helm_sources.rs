@@ -287,6 +287,7 @@ fn hostile_repositories_are_refused_and_leave_nothing() {
     let cases = [
         (format!("repo add x {address}/endless"), "it is larger than 67108864 bytes"),
         (format!("repo add x {address}/loop"), "stopped after 10 redirects"),
+        (format!("pull {address}/evil/link-1.0.0.tgz --untar"), ""),
         (format!("pull plain --repo {address}/wrong --version 1.2.3"), "its repository says sha256:abab"),
         (format!("pull plain --repo {address}/wrong --version 1.2.3 --untar"), "its repository says sha256:abab"),
     ];
