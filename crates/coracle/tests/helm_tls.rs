@@ -74,7 +74,7 @@ fn serve(authority: &Authority, folder: PathBuf, closed: bool) -> String {
                 let mut first = String::new();
                 stream.read_line(&mut first)?;
                 let mut line = first.clone();
-                while line.trim() != "" {
+                while !line.trim().is_empty() {
                     line.clear();
                     stream.read_line(&mut line)?;
                 }
