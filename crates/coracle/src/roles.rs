@@ -22,12 +22,13 @@ use tracing::info;
 
 use crate::{config, kubeconfig::write_private, notify};
 
-/// Has the allocator give freed memory back by a thread of its own. For processes that last and start no copies of themselves: a supervisor's
+/// Has the allocator give freed memory back by a thread of its own, and code that only starting needed leave memory. For processes that last and start no copies of themselves: a supervisor's
 /// children would wait for that thread for ever.
 fn give_memory_back() {
     if let Err(error) = tikv_jemalloc_ctl::background_thread::write(true) {
         tracing::debug!(%error, "freed memory goes back with the next allocations");
     }
+    tokio::spawn(runtime::footprint::shrink_after_start());
 }
 
 /// The API, and the controllers that speak to it in process.

@@ -5,6 +5,7 @@
 pub mod cgroup;
 pub mod container;
 pub mod early;
+pub mod footprint;
 pub mod image;
 pub mod keeper;
 pub mod logs;
