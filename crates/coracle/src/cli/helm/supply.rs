@@ -357,7 +357,9 @@ impl<'m> Supply<'m> {
             return Ok(());
         }
         self.say(&format!("Downloading {} from repo {}", it.name, it.repository));
-        let failed = |fault: Fault| Fault::new(format!("could not download {address}: {}", fault.text));
+        // Of a registry, faults name the chart without its version.
+        let shown = if address.starts_with("oci://") { format!("{}/{}", it.repository, it.name) } else { address.clone() };
+        let failed = |fault: Fault| Fault::new(format!("could not download {shown}: {}", fault.text));
         // Names and passwords of the command line are for registries; repositories have their own.
         let access = if address.starts_with("oci://") { Access::of(self.matches) } else { Access::default() };
         let mut source = download::resolve(self.matches, &address, "", access).map_err(failed)?;
@@ -370,7 +372,7 @@ impl<'m> Supply<'m> {
                 Ok(proof) => {
                     provenance::verify(self.matches, &bytes, &proof, &source.file_name()?).map(|_| ()).map_err(failed)?;
                 }
-                Err(fault) => self.say(&format!("WARNING: Verification not found for {address}: {}", fault.text)),
+                Err(fault) => self.say(&format!("WARNING: Verification not found for {shown}: {}", fault.text)),
             },
         }
         source.to_folder(&bytes, beside).map_err(failed)?;
